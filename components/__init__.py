@@ -1,0 +1,1 @@
+"""What the labs are made of."""

@@ -1,0 +1,40 @@
+"""The one kind of error that is meant for the person at the keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+
+
+class LabError(pulumi.RunError):
+    """A mistake or a missing thing, in words: what is wrong, why, and how to fix it.
+
+    Pulumi prints a ``RunError`` as one message, without a traceback.
+
+    Args:
+        what: what is wrong, with the offending value in it.
+        why: what was expected instead, or what makes it wrong.
+        fix: what to do next, preferably a command.
+    """
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        self.what, self.why, self.fix = what, why, fix
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        """Return the message on one line."""
+        parts = [self.what]
+        if self.why:
+            parts.append(self.why)
+        if self.fix:
+            parts.append(f"Fix: {self.fix}")
+        return ". ".join(part.rstrip(".") for part in parts) + "."
+
+
+def all_of(problems: Sequence[LabError]) -> LabError:
+    """Return one error that lists several, a line each; the error itself when there is only one."""
+    if len(problems) == 1:
+        return problems[0]
+    lines = "".join(f"\n  - {problem}" for problem in problems)
+    return LabError(f"{len(problems)} problems{lines}")

@@ -1,0 +1,47 @@
+"""Every pinned version, image, chart and checksum, once. Nothing else in the project names one.
+
+The packages of PyPI are pinned, with their hashes, in requirements.txt.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Tools. mise.toml installs these; tests/unit/test_versions.py keeps the two files equal.
+PULUMI: Final = "3.259.0"
+K3D: Final = "5.9.0"
+KUBECTL: Final = "1.36.3"
+
+# Pulumi plugins, which the engine fetches: the same versions as the packages in requirements.txt.
+PULUMI_PLUGINS: Final = {"command": "1.2.1", "docker": "5.1.0", "kubernetes": "4.32.0"}
+
+# Kubernetes: https://github.com/k3s-io/k3s/releases
+K3S: Final = "v1.36.3+k3s1"
+K3S_IMAGE: Final = "rancher/k3s:v1.36.3-k3s1"
+K3D_TOOLS_IMAGE: Final = f"ghcr.io/k3d-io/k3d-tools:{K3D}"
+
+# Argo CD: the chart's digest is the one in the index of https://argoproj.github.io/argo-helm
+ARGOCD: Final = "v3.4.4"
+ARGOCD_IMAGE: Final = f"quay.io/argoproj/argocd:{ARGOCD}"
+ARGOCD_CHART: Final = "argo-cd"
+ARGOCD_CHART_VERSION: Final = "10.1.1"
+ARGOCD_CHART_REPOSITORY: Final = "https://argoproj.github.io/argo-helm"
+ARGOCD_CHART_URL: Final = (
+    "https://github.com/argoproj/argo-helm/releases/download/"
+    f"argo-cd-{ARGOCD_CHART_VERSION}/argo-cd-{ARGOCD_CHART_VERSION}.tgz"
+)
+ARGOCD_CHART_SHA256: Final = "a677dfa6ca7e9f9a71fe9bf54ea86a9011d5c7db8e137c5171e78c4493af20e5"
+# The image that the chart's own values name.
+REDIS_IMAGE: Final = "ecr-public.aws.com/docker/library/redis:8.2.3-alpine"
+
+# The embedded Git server: https://hub.docker.com/r/gitea/gitea
+GITEA_IMAGE: Final = "docker.gitea.com/gitea:1.27.3-rootless"
+
+# The Flask app. The Dockerfile's ARG has the same base as its default.
+PYTHON_IMAGE: Final = "python:3.13-slim"
+APP_REPOSITORY: Final = "iot-lab/flask-app"
+APP_VERSIONS: Final = ("v1", "v2")
+
+# Vagrant boxes, by provider; the docker provider runs an image instead.
+VAGRANT_BOX: Final = "debian/bookworm64"
+VAGRANT_DOCKER_IMAGE: Final = "iot-lab/vagrant-debian:12"
