@@ -1,0 +1,82 @@
+"""Run one of the lab's commands: ``python -m lab COMMAND [ARGUMENTS]``."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS: Final = Path(__file__).parent / "commands"
+
+
+class Command(Protocol):
+    """What a module in lab/commands offers."""
+
+    __doc__: str | None
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments to its parser."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Run the command and return its exit code."""
+
+
+def names() -> list[str]:
+    """Return the names of all commands."""
+    return sorted(path.stem for path in COMMANDS.glob("*.py") if path.stem != "__init__")
+
+
+def summary(name: str) -> str:
+    """Return the first line of a command's docstring, without importing the command."""
+    tree = ast.parse((COMMANDS / f"{name}.py").read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+def usage() -> str:
+    """Return the list of commands."""
+    lines = "".join(f"  {name:10} {summary(name)}\n" for name in names())
+    return f"usage: python -m lab COMMAND [ARGUMENTS]\n\n{lines}"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command that ``argv`` names and return its exit code: 2 for a wrong call, 130 when interrupted."""
+    if not argv or argv[0] in {"-h", "--help"}:
+        print(usage(), end="")
+        return 0 if argv else 2
+    name, *rest = argv
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names())}"
+        print(f"error: there is no command {name!r}: {hint}", file=sys.stderr)
+        return 2
+    # Imported only now, so that a command pays for nothing that others need.
+    module = cast("Command", importlib.import_module(f"lab.commands.{name}"))
+    parser = argparse.ArgumentParser(prog=f"python -m lab {name}", description=module.__doc__)
+    module.arguments(parser)
+    return report(module, parser.parse_args(rest))
+
+
+def report(module: Command, args: argparse.Namespace) -> int:
+    """Run a command; print an error that is meant for the user as one message instead of a traceback."""
+    try:
+        return module.run(args)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        # A LabError is a pulumi.RunError, and importing pulumi takes a third of a second that most runs can save.
+        if type(error).__name__ != "LabError":
+            raise
+        sys.stdout.flush()
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
