@@ -42,6 +42,20 @@ PYTHON_IMAGE: Final = "python:3.13-slim"
 APP_REPOSITORY: Final = "iot-lab/flask-app"
 APP_VERSIONS: Final = ("v1", "v2")
 
-# Vagrant boxes, by provider; the docker provider runs an image instead.
-VAGRANT_BOX: Final = "debian/bookworm64"
+# K3s on machines, checked against the release's own sha256sum-ARCH.txt; install.sh is the file at the release's tag.
+K3S_RELEASE_URL: Final = "https://github.com/k3s-io/k3s/releases/download/" + K3S.replace("+", "%2B")
+K3S_SHA256: Final = {
+    "amd64": "2f98a9f8fe5782479ee2d54e70a1b10a7f6fd4cae8d38ed3098452dc6eed76b5",
+    "arm64": "c9a209103f480f163b7c6a56f00862b4481927b284dc29a3716bb70d886691a8",
+}
+K3S_INSTALL_URL: Final = "https://raw.githubusercontent.com/k3s-io/k3s/" + K3S.replace("+", "%2B") + "/install.sh"
+K3S_INSTALL_SHA256: Final = "46177d4c99440b4c0311b67233823a8e8a2fc09693f6c89af1a7161e152fbfad"
+
+# Vagrant boxes of the stable Debian, by provider, with their versions; Debian's own box has no VirtualBox build.
+# The docker provider runs an image instead, made from vagrant/Dockerfile.
+VAGRANT_BOXES: Final = {
+    "virtualbox": ("bento/debian-13", "202510.26.0"),
+    "libvirt": ("debian/trixie64", "13.20260519.1"),
+}
 VAGRANT_DOCKER_IMAGE: Final = "iot-lab/vagrant-debian:12"
+VAGRANT_DOCKER_BASE: Final = "debian:bookworm-slim"
