@@ -435,7 +435,9 @@ def _git(reader: _Reader) -> GitSettings:
     if not path or path.startswith("/") or ".." in Path(path).parts:
         reader.refuse("gitPath", path, "a folder inside the repository, relative to its root")
     return GitSettings(
-        url=reader.text("gitUrl", "https://..., ssh://... or user@host:path, without a password in it", GIT_URL, empty=True)
+        url=reader.text(
+            "gitUrl", "https://..., ssh://... or user@host:path, without a password in it", GIT_URL, empty=True
+        )
         or None,
         revision=reader.text("gitRevision", "a branch, tag or commit", re.compile(r"[\w./-]+")),
         path=path,

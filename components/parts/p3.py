@@ -1,0 +1,213 @@
+"""P3: a k3d cluster, Argo CD, and an app that Git drives."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+import pulumi
+import pulumi_command as command
+from pulumi.runtime import is_dry_run
+
+from components import argocd, charts, manifests, preflight, versions
+from components.argocd import ArgoCd, ArgoCdArgs, GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
+from components.cluster import Cluster, ExistingCluster, ExistingClusterArgs
+from components.git_server import BRANCH, OWNER, REPOSITORY, GitRepository, GitServer, GitServerArgs
+from components.image import SCRIPTS, AppImage, AppImageArgs, NodeImages, NodeImagesArgs, script_hash
+from components.k3d import K3dCluster, K3dClusterArgs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from components.settings import PortSettings, Settings
+
+APP: Final = "flask-app"
+NAMESPACE: Final = "dev"
+MANIFESTS: Final = "manifests/p3"
+APP_NODE_PORT: Final = 30001  # as manifests/p3 has it
+
+
+def deploy(settings: Settings, root: Path) -> dict[str, Any]:
+    """Deploy the part: cluster -> images, Argo CD, Git server -> project -> Application.
+
+    Args:
+        settings: the stack's settings.
+        root: the project's folder.
+
+    Returns:
+        URLs, passwords and the kubeconfig (secrets), and what to do next.
+
+    Raises:
+        LabError: a tool, a port, the cluster's name or the chart is not as it has to be.
+    """
+    chart = charts.argocd(settings.argocd_chart, root)
+    cluster, kept = _cluster(settings, root)
+    images = _Images(settings, cluster)
+    argo = ArgoCd(
+        "argocd",
+        ArgoCdArgs(
+            cluster=cluster,
+            node_port=settings.argocd_port.node_port,
+            chart=chart,
+            poll_interval=settings.poll_interval,
+            images=images.bring("argocd", [versions.ARGOCD_IMAGE, versions.REDIS_IMAGE]),
+            timeout=settings.timeout,
+        ),
+    )
+    repository = _repository(settings, root, cluster, argo, images)
+    project = GitOpsProject(
+        "iot",
+        GitOpsProjectArgs(cluster=cluster, repository=repository.url, namespace=NAMESPACE, argocd=argo.release),
+    )
+    app = GitOpsApp(
+        APP,
+        GitOpsAppArgs(
+            cluster=cluster,
+            repository=repository,
+            revision=settings.git.revision,
+            path=settings.git.path,
+            project="iot",
+            namespace=NAMESPACE,
+            depends_on=[project.project, *repository.ready, *images.app()],
+            timeout=settings.timeout,
+        ),
+    )
+    if kept:
+        _keep_images(cluster, kept, app)
+    return _outputs(settings, cluster, argo, repository)
+
+
+def _cluster(settings: Settings, root: Path) -> tuple[Cluster, Path | None]:
+    """Return the cluster, and where its own images are kept for the next one; None when it is not made here."""
+    wanted = settings.cluster
+    if wanted.kubeconfig:
+        preflight.require_tools([] if is_dry_run() else ["kubectl"])
+        args = ExistingClusterArgs(kubeconfig=wanted.kubeconfig, context=wanted.context)
+        return ExistingCluster("cluster", args).cluster, None
+    ports = (settings.app_port, settings.argocd_port, *([] if settings.git.url else [settings.git_port]))
+    host_ports = [wanted.api_port, *(port for each in ports for port in each.host_ports)]
+    preflight.check_k3d(wanted, host_ports, settings.stack, preview=is_dry_run())
+    kept = root / ".lab" / "images" / f"k3s-{hashlib.sha256(wanted.image.encode()).hexdigest()[:12]}.tar"
+    archive = wanted.images_archive or (kept if kept.is_file() else None)
+    made = K3dCluster(
+        wanted.name,
+        K3dClusterArgs(
+            settings=wanted, images_archive=archive, ports=ports, stack=settings.stack, timeout=settings.timeout
+        ),
+    )
+    return made.cluster, kept
+
+
+class _Images:
+    """The images that pods run: brought into our own cluster, pulled by one that is not ours."""
+
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
+        self._settings, self._cluster = settings, cluster
+        self._built: AppImage | None = None
+        if not settings.image.reference:
+            self._built = AppImage(
+                APP,
+                AppImageArgs(context="app", repository=versions.APP_REPOSITORY, versions=versions.APP_VERSIONS),
+            )
+
+    def bring(
+        self, name: str, images: list[pulumi.Input[str]], triggers: list[pulumi.Input[str]] | None = None
+    ) -> list[pulumi.Resource]:
+        """Return what to depend on before pods run these images."""
+        if not self._cluster.lifetime:
+            return []
+        args = NodeImagesArgs(
+            cluster=self._cluster, images=images, triggers=triggers or [], timeout=self._settings.timeout
+        )
+        return [NodeImages(f"{name}-images", args).loaded]
+
+    def app(self) -> list[pulumi.Resource]:
+        """Return what to depend on before the app runs."""
+        if self._built:
+            return self.bring(APP, [*self._built.references.values()], [*self._built.ids.values()])
+        return self.bring(APP, [str(self._settings.image.reference)])
+
+
+def _repository(settings: Settings, root: Path, cluster: Cluster, argo: ArgoCd, images: _Images) -> GitRepository:
+    """Return the repository that is set, or the one of an embedded Git server."""
+    git = settings.git
+    if git.url:
+        return GitRepository(
+            url=git.url,
+            push_url=git.url,
+            username=git.username,
+            password=git.password,
+            ssh_key=git.ssh_key,
+            push_username="",
+            push_password=None,
+            ready=[],
+        )
+    server = GitServer(
+        "gitea",
+        GitServerArgs(
+            cluster=cluster,
+            node_port=settings.git_port.node_port,
+            push_url=f"{_url(settings, settings.git_port)}/{OWNER}/{REPOSITORY}.git",
+            files=_first_commit(settings, root),
+            webhook_url=argocd.WEBHOOK_URL,
+            webhook_secret=argo.webhook_secret,
+            images=images.bring("gitea", [versions.GITEA_IMAGE]),
+            timeout=settings.timeout,
+        ),
+    )
+    return server.repository
+
+
+def _first_commit(settings: Settings, root: Path) -> dict[str, str]:
+    """Return manifests/p3 with the image and the node port that the settings name, by path in the repository."""
+    files = {}
+    for name, text in manifests.read(root / MANIFESTS).items():
+        changed = manifests.set_node_port(text, name, APP_NODE_PORT, settings.app_port.node_port)
+        if settings.image.reference and versions.APP_REPOSITORY in text:
+            changed = manifests.set_image(changed, name, versions.APP_REPOSITORY, settings.image.reference)
+        files[f"{settings.git.path.rstrip('/')}/{name}"] = changed
+    return files
+
+
+def _keep_images(cluster: Cluster, kept: Path, app: GitOpsApp) -> None:
+    """Keep the images that K3s pulled for itself, so that the next cluster needs no network for them."""
+    script = f"{SCRIPTS}/keep_images.py"
+    command.local.Command(
+        "k3s-images",
+        create=f"python3 {script}",
+        delete=":",
+        environment={"NODE": cluster.nodes.apply(lambda nodes: nodes[-1]), "ARCHIVE": str(kept)},
+        triggers=[cluster.identity, script_hash(script)],
+        opts=pulumi.ResourceOptions(
+            depends_on=[app.healthy],
+            deleted_with=cluster.lifetime,
+            delete_before_replace=True,
+            ignore_changes=["environment"],
+        ),
+    )
+
+
+def _url(settings: Settings, port: PortSettings) -> str:
+    """Return where a service answers: a port of this host, or the node port of a cluster that is not ours."""
+    number = port.node_port if settings.cluster.kubeconfig else port.host_ports[0]
+    return f"http://{settings.cluster.node_host}:{number}"
+
+
+def _outputs(settings: Settings, cluster: Cluster, argo: ArgoCd, repository: GitRepository) -> dict[str, Any]:
+    return {
+        "part": "p3",
+        "appUrl": f"{_url(settings, settings.app_port)}/",
+        "argocdUrl": f"{_url(settings, settings.argocd_port)}/",
+        "argocdUsername": "admin",
+        "argocdPassword": argo.admin_password,
+        "git": {
+            "url": repository.push_url,
+            "revision": settings.git.revision if settings.git.url else BRANCH,
+            "path": settings.git.path,
+            "username": repository.push_username,
+        },
+        "gitPassword": repository.push_password or "",
+        "image": settings.image.repository,
+        "kubeconfig": cluster.kubeconfig,
+        "next": "make status; make release VERSION=v2; make password",
+    }

@@ -1,0 +1,42 @@
+"""Random passwords that are made once and kept, encrypted, in the state."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+
+class _Provider(ResourceProvider):
+    """Makes a value when the resource is created and never again."""
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make a URL-safe value of ``bytes`` random bytes."""
+        return CreateResult(id_="made", outs={**props, "value": secrets.token_urlsafe(props["bytes"])})
+
+
+class RandomSecret(Resource, module="random", name="Secret"):
+    """A random URL-safe text, secret in outputs and state.
+
+    Attributes:
+        value: the text; 4 characters for every 3 bytes.
+    """
+
+    value: pulumi.Output[str]
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions, *, size: int = 24) -> None:
+        """Make the secret.
+
+        Args:
+            name: of the resource.
+            opts: its options.
+            size: number of random bytes.
+        """
+        super().__init__(
+            _Provider(),
+            name,
+            {"bytes": size, "value": None},
+            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["value"])),
+        )

@@ -1,0 +1,60 @@
+"""Keep the images that a K3s node pulled for itself in an archive that later nodes load at their start.
+
+Environment: NODE (name of a container) and ARCHIVE (path of the file to write). Nothing is done when the archive is
+there, or when the node had no need to pull any.
+
+Runs with a bare Python, outside the project's virtual environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+TIMEOUT = 300  # seconds
+# Who publishes the images that K3s runs: https://docs.k3s.io/installation/airgap
+PUBLISHER = "docker.io/rancher/"
+
+
+def main() -> None:
+    """Write the archive, whole or not at all."""
+    node, archive = os.environ["NODE"], Path(os.environ["ARCHIVE"])
+    if archive.is_file():
+        print(f"{archive.name} is there already")
+        return
+    if not pulled(node):
+        print("the node had no image of its own to pull")
+        return
+    images = [name for name in output(node, "ctr", "--namespace=k8s.io", "images", "ls", "-q").split() if kept(name)]
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    part = archive.with_suffix(".part")
+    with part.open("wb") as file:
+        command = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "export", "-", *images]
+        subprocess.run(command, stdout=file, timeout=TIMEOUT, check=True)
+    part.replace(archive)
+    print(f"kept {len(images)} images for the next cluster")
+
+
+def kept(name: str) -> bool:
+    """Say whether an image is one of K3s's own, by its tag rather than its digest."""
+    return name.startswith(PUBLISHER) and "@" not in name
+
+
+def pulled(node: str) -> bool:
+    """Say whether the kubelet had to pull an image for the pods that K3s brings."""
+    events = json.loads(output(node, "kubectl", "--namespace=kube-system", "get", "events", "--output=json"))["items"]
+    return any(event.get("message", "").startswith("Successfully pulled") for event in events)
+
+
+def output(node: str, *command: str) -> str:
+    """Run a program in the node and return what it printed."""
+    done = subprocess.run(
+        ["docker", "exec", node, *command], capture_output=True, text=True, timeout=TIMEOUT, check=True
+    )
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()

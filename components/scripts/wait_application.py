@@ -1,0 +1,107 @@
+"""Wait until an Argo CD Application is Synced and Healthy, and say what it is waiting for meanwhile.
+
+Environment: KUBECONFIG_TEXT, APPLICATION and NAMESPACE (of the Application), APP_NAMESPACE (of its pods), TIMEOUT
+(seconds). When the time is up, prints the Application's conditions, the pods that are not ready and the last events.
+
+Runs with a bare Python, outside the project's virtual environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+EVERY = 0.5  # seconds between two looks
+EVENTS = 10  # the last ones that are shown
+
+
+def main() -> None:
+    """Wait, then exit with 0, or with what is in the way."""
+    timeout = float(os.environ["TIMEOUT"])
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as kubeconfig:  # readable by its owner only
+        kubeconfig.write(os.environ["KUBECONFIG_TEXT"])
+        kubeconfig.flush()
+        end, said, status = time.monotonic() + timeout, "", {}
+        while time.monotonic() < end:
+            status = get(kubeconfig.name, "application", os.environ["NAMESPACE"], os.environ["APPLICATION"])["status"]
+            state = summary(status)
+            if state == "Synced and Healthy":
+                print(state)
+                return
+            if state != said:
+                print(f"waiting for {os.environ['APPLICATION']}: {state}", flush=True)
+                said = state
+            time.sleep(EVERY)
+        sys.exit(
+            f"The Application {os.environ['APPLICATION']} was not Synced and Healthy within {timeout:.0f} s.\n"
+            + diagnosis(status, kubeconfig.name)
+            + "\nFix: what is in Git, then run this again. `make status` shows where it is; Argo CD keeps trying."
+        )
+
+
+def summary(status: dict[str, Any]) -> str:
+    """Return where an Application is, in a few words."""
+    sync = status.get("sync", {}).get("status", "Unknown")
+    health = status.get("health", {}).get("status", "Unknown")
+    return f"{sync} and {health}"
+
+
+def diagnosis(status: dict[str, Any], kubeconfig: str) -> str:
+    """Return what an Application, its pods and their events say."""
+    namespace = os.environ["APP_NAMESPACE"]
+    lines = [f"Application: {summary(status)}"]
+    lines += [f"condition {each['type']}: {each.get('message', '')}" for each in status.get("conditions", [])]
+    operation = status.get("operationState", {})
+    if operation:
+        lines.append(f"last sync {operation.get('phase')}: {operation.get('message', '')}")
+    lines += [
+        f"{each.get('kind')} {each.get('name')}: {each['health'].get('status')} {each['health'].get('message', '')}"
+        for each in status.get("resources", [])
+        if each.get("health", {}).get("status") not in (None, "Healthy")
+    ]
+    lines += [line for pod in get(kubeconfig, "pods", namespace)["items"] for line in pod_problems(pod)]
+    events = sorted(get(kubeconfig, "events", namespace)["items"], key=lambda each: each.get("lastTimestamp") or "")
+    lines += [
+        f"event {each.get('reason')} of {each['involvedObject'].get('name')}: {each.get('message', '').strip()}"
+        for each in events[-EVENTS:]
+    ]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def pod_problems(pod: dict[str, Any]) -> list[str]:
+    """Return a line for every container of a pod that is not ready."""
+    name, lines = pod["metadata"]["name"], []
+    for container in pod["status"].get("containerStatuses", []):
+        if not container["ready"]:
+            for state, detail in container["state"].items():
+                reason = " ".join(str(detail[key]) for key in ("reason", "message") if detail.get(key))
+                lines.append(f"pod {name}: {container['name']} is {state} {reason}".rstrip())
+    if not pod["status"].get("containerStatuses"):
+        lines.append(f"pod {name}: {pod['status'].get('phase')}")
+    return lines
+
+
+def get(kubeconfig: str, kind: str, namespace: str, name: str = "") -> dict[str, Any]:
+    """Return what kubectl has of a kind, or of one object; empty when it can't say just now."""
+    command = ["kubectl", f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", "get", kind, "--output=json"]
+    if name:
+        command.append(name)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except FileNotFoundError:
+        sys.exit("kubectl is not on PATH. Fix: `make setup`, then `. ./activate`.")
+    except subprocess.TimeoutExpired:
+        return {"items": [], "status": {}}
+    found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+    if done.returncode:
+        print(f"kubectl get {kind}: {done.stderr.strip()[-300:]}", flush=True)
+    return {"items": [], "status": {}} | found
+
+
+if __name__ == "__main__":
+    main()

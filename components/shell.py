@@ -1,0 +1,49 @@
+"""Running another program: bounded in time, its output kept for the error message."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from components.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class CommandError(LabError):
+    """A program said no, or did not answer in time."""
+
+
+def run(command: Sequence[str], *, timeout: float, stdin: str | None = None) -> str:
+    """Run a program and return what it printed.
+
+    Args:
+        command: the program and its arguments; nothing goes through a shell.
+        timeout: seconds until it is ended.
+        stdin: what it reads; nothing by default.
+
+    Returns:
+        Its standard output, without the white space around it.
+
+    Raises:
+        CommandError: it is not there, failed or took too long; the message has the end of what it printed.
+    """
+    shown = " ".join(command[:4])
+    if not shutil.which(command[0]):
+        raise CommandError(
+            f"{command[0]} is not on PATH",
+            why=f"it was needed for `{shown}`",
+            fix="`make setup`, then `. ./activate`",
+        )
+    try:
+        done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+            command, input=stdin or "", capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(f"`{shown}` did not end within {timeout:.0f} s") from error
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-5:]
+        raise CommandError(f"`{shown}` failed with exit code {done.returncode}", why="it said: " + " | ".join(last))
+    return done.stdout.strip()
