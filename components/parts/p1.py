@@ -1,0 +1,68 @@
+"""P1: a K3s server and its agents, each on a Vagrant machine of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from components import k3s, machine_checks
+from components.machine import VagrantMachine, agent_args, node_name, server_args
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from components.settings import Settings
+
+
+def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - every part is given the root
+    """Deploy P1.
+
+    Args:
+        settings: the stack's settings.
+        root: the project's folder.
+
+    Returns:
+        ``nodes`` (name, role and address of each), ``kubeconfig`` (secret) and ``next`` (what to run next).
+
+    Raises:
+        LabError: something that the machines need is missing, or taken.
+    """
+    machines, timeout = settings.machines, settings.timeout
+    server_machine = server_args(machines, settings.stack, timeout)
+    agent_machines = [agent_args(machines, number, settings.stack, timeout) for number in range(1, machines.agents + 1)]
+    airgap = k3s.airgap_files(machines.airgap_dir) if machines.airgap_dir else None
+    machine_checks.check([server_machine, *agent_machines])
+
+    machine = VagrantMachine("server-machine", server_machine)
+    server = k3s.K3sServer(
+        "server", k3s.K3sServerArgs(machine=machine, arguments=machines.k3s_args, airgap=airgap, timeout=timeout)
+    )
+    nodes = [_node(machine, "server", server.installed)]
+    for number, args in enumerate(agent_machines, start=1):
+        # VirtualBox's part of Vagrant is not made for two at a time, so there each machine waits for the one before.
+        before = [machine] if machines.provider == "virtualbox" else []
+        machine = VagrantMachine(f"agent{number}-machine", args, pulumi.ResourceOptions(depends_on=before))
+        agent = k3s.K3sAgent(
+            f"agent{number}", k3s.K3sAgentArgs(machine=machine, server=server, airgap=airgap, timeout=timeout)
+        )
+        nodes.append(_node(machine, "agent", agent.ready))
+    return {
+        "nodes": nodes,
+        "kubeconfig": server.kubeconfig,
+        "next": [
+            f'make kubectl STACK={settings.stack} ARGS="get nodes -o wide"',
+            f"make ssh STACK={settings.stack} MACHINE=server",
+            f"make check STACK={settings.stack}",
+        ],
+    }
+
+
+def _node(machine: VagrantMachine, role: str, there: pulumi.CustomResource) -> dict[str, pulumi.Input[str]]:
+    """Describe a node; its name is known once it is Ready."""
+    return {
+        "machine": machine.name,
+        "name": there.id.apply(lambda _: node_name(machine.name)),
+        "role": role,
+        "address": machine.address,
+    }
