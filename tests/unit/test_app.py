@@ -291,6 +291,12 @@ class Server(NamedTuple):
     out: Lines
     err: Lines
 
+    def tell(self, line: str) -> None:
+        """Write a line to the server's standard input; an error if nobody can read it any more."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
     def connect(self) -> closing[http.client.HTTPConnection]:
         return closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE))
 
@@ -312,7 +318,7 @@ def serving(*arguments: str, **variables: str) -> Iterator[Server]:
         server_command("--bind", "127.0.0.1:0", *arguments),
         cwd=ROOT,
         env=server_environment(PYTHONUNBUFFERED="1", **variables),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -352,9 +358,9 @@ def test_gunicorn_serves_the_app_as_configured_and_leaves_no_file(tmp_path: Path
     assert list(tmp_path.rglob("*")) == []
 
 
-# Serves the app with one path more, which begins, says so, and ends when the named pipe is written to.
+# Serves the app with one path more, which begins, says so, and ends when a line comes in on standard input.
 SLOW_APP = """
-import os, sys
+import sys
 from app.main import create_app_from_environment
 
 def create():
@@ -363,8 +369,7 @@ def create():
     @app.get("/slow")
     def slow():
         print("slow request has begun", flush=True)
-        with open(os.environ["GATE"]) as gate:
-            return gate.read()
+        return sys.stdin.readline()
 
     return app
 """
@@ -372,11 +377,9 @@ def create():
 
 def test_sigterm_drops_idle_connections_and_no_request_under_way_and_exits_with_0(tmp_path: Path) -> None:
     (tmp_path / "slow_app.py").write_text(SLOW_APP)
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
 
     with (
-        serving("--pythonpath", str(tmp_path), "slow_app:create()", APP_VERSION="v1", GATE=str(gate)) as server,
+        serving("--pythonpath", str(tmp_path), "slow_app:create()", APP_VERSION="v1") as server,
         server.connect() as idle,
         server.connect() as busy,
     ):
@@ -387,10 +390,10 @@ def test_sigterm_drops_idle_connections_and_no_request_under_way_and_exits_with_
         server.process.send_signal(signal.SIGTERM)
         # The worker closes this only while it is stopping, so from here on the other one outlives the signal.
         assert idle.sock.recv(1) == b""
-        gate.write_text("finished")
+        server.tell("finished")
         response = busy.getresponse()
 
-        assert (response.status, response.read()) == (200, b"finished")
+        assert (response.status, response.read()) == (200, b"finished\n")
         assert server.process.wait(PATIENCE) == 0
 
 
