@@ -131,6 +131,8 @@ class K3dClusterProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the cluster, or take over the one that this stack made earlier."""
+        # The engine hands over every number as a float.
+        props = {**props, "nodes": int(props["nodes"]), "timeout": int(props["timeout"])}
         name, wanted = props["name"], config_hash(json.loads(props["config"]))
         refuse_foreign(name, props["stack"])
         found = Found(name)
@@ -151,7 +153,7 @@ class K3dClusterProvider(ResourceProvider):
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Start the nodes that are stopped."""
         found = Found(_news["name"])
-        _start(found, _news["timeout"])
+        _start(found, int(_news["timeout"]))
         return UpdateResult(outs=_outputs(_news, found))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -203,13 +205,13 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
     _wait_ready(Found(props["name"]), props["timeout"])
 
 
-def _start(found: Found, timeout: float) -> None:
+def _start(found: Found, timeout: int) -> None:
     if not found.runs:
         run(["k3d", "cluster", "start", found.name, "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
     _wait_ready(found, timeout)
 
 
-def _wait_ready(found: Found, timeout: float) -> None:
+def _wait_ready(found: Found, timeout: int) -> None:
     """Wait until the API server says that it is ready."""
     end = time.monotonic() + timeout
     while True:
@@ -218,7 +220,7 @@ def _wait_ready(found: Found, timeout: float) -> None:
         except CommandError as error:  # noqa: PERF203 - each look may fail; that is what is waited for
             if time.monotonic() > end:
                 raise CommandError(
-                    f"The API server of {found.name} was not ready within {timeout:.0f} s",
+                    f"The API server of {found.name} was not ready within {timeout} s",
                     why=str(error),
                     fix=f"`docker logs {found.servers[0]}` says what it is waiting for",
                 ) from error

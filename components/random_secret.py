@@ -13,8 +13,8 @@ class _Provider(ResourceProvider):
     """Makes a value when the resource is created and never again."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make a URL-safe value of ``bytes`` random bytes."""
-        return CreateResult(id_="made", outs={**props, "value": secrets.token_urlsafe(props["bytes"])})
+        """Make a URL-safe value of ``bytes`` random bytes, a number that the engine hands over as a float."""
+        return CreateResult(id_="made", outs={**props, "value": secrets.token_urlsafe(int(props["bytes"]))})
 
 
 class RandomSecret(Resource, module="random", name="Secret"):
