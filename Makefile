@@ -1,28 +1,101 @@
 # A thin list of targets; what they do is in lab/. Run `make` alone to see them.
+#
+#   make up STACK=p3 ARGS="--config iot:pollInterval=60"
+#
+# STACK is p1, p2 or p3 (p3 when not set); ARGS is handed on to the tool that a target runs.
 SHELL := /bin/sh
 STACK ?= p3
+PART = --stack $(STACK)
 .DEFAULT_GOAL := help
+# The order of prerequisites matters, and the lab does by itself at the same time what can be done so.
+.NOTPARALLEL:
 
-PYTHON := .venv/bin/python
-BOOTSTRAP := bash lab/bootstrap.sh
+READY := bash lab/bootstrap.sh
+LAB := .venv/bin/python -m lab
+
+# What the commands read from their environment can be given to make as well: make up INSTALL_DOCKER=1
+export INSTALL_DOCKER INSTALL_PYTHON IOT_MIRROR IOT_OFFLINE_DIR PYTHON
 
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: up
+up: ## bring a stack up: everything that it needs, then `pulumi up`
+	@$(READY) && $(LAB) up $(PART) -- $(ARGS)
+
+.PHONY: destroy
+destroy: ## remove everything that a stack has made
+	@$(READY) && $(LAB) destroy $(PART) -- $(ARGS)
+
+.PHONY: setup
+setup: ## fetch what a stack needs, without bringing it up
+	@$(READY) && $(LAB) setup $(PART)
+
+.PHONY: doctor
+doctor: ## check what a stack needs on this machine, a line per need
+	@$(READY) && $(LAB) doctor $(PART)
+
+.PHONY: preview
+preview: ## what `up` would do: of STACK, or of all stacks from an empty state
+	@$(READY) && $(LAB) preview $(if $(filter file,$(origin STACK)),,$(PART)) -- $(ARGS)
+
+.PHONY: refresh
+refresh: ## compare a stack's state with what is there
+	@$(READY) && $(LAB) refresh $(PART) -- $(ARGS)
+
+.PHONY: outputs
+outputs: ## a stack's outputs; secret ones with ARGS=--show-secrets
+	@$(READY) && $(LAB) outputs $(PART) -- $(ARGS)
+
+.PHONY: status
+status: ## a stack at a glance
+	@$(READY) && $(LAB) status $(PART)
+
+.PHONY: password
+password: ## the password of Argo CD's admin
+	@$(READY) && $(LAB) password $(PART)
+
+.PHONY: release
+release: ## put a version of the app live through Git: make release VERSION=v2
+	@$(READY) && $(LAB) release $(PART) "$(VERSION)"
+
+.PHONY: check
+check: ## the defence's check-list, a line per point
+	@$(READY) && $(LAB) check $(PART)
+
+.PHONY: ssh
+ssh: ## a shell in a machine of p1 or p2: make ssh STACK=p1 MACHINE=agent
+	@$(READY) && $(LAB) ssh $(PART) $(if $(MACHINE),--machine $(MACHINE)) -- $(ARGS)
+
+.PHONY: kubectl
+kubectl: ## kubectl in a stack's cluster: make kubectl ARGS="get nodes"
+	@$(READY) && $(LAB) kubectl $(PART) -- $(ARGS)
+
+.PHONY: plan
+plan: ## a stack's resources as a tree, without any tool
+	@$(READY) && $(LAB) plan $(PART)
+
+.PHONY: render
+render: ## a stack's Kubernetes objects as plain YAML, without any tool
+	@$(READY) && $(LAB) render $(PART)
+
 .PHONY: test
 test: ## every tier of tests whose tools are here
-	@$(BOOTSTRAP) dev
-	@$(PYTHON) -m lab test
+	@$(READY) dev && $(LAB) test
 
 .PHONY: lint
 lint: ## ruff, mypy, shellcheck, yamllint
-	@$(BOOTSTRAP) dev
-	@$(PYTHON) -m lab lint
+	@$(READY) dev && $(LAB) lint
+
+.PHONY: bench
+bench: ## measure against plain scripts
+	@$(READY) dev && $(LAB) bench $(ARGS)
 
 .PHONY: lock
 lock: ## compile requirements*.in into hash-locked requirements*.txt
-	@$(BOOTSTRAP) dev
-	@for f in requirements requirements-dev; do \
-		.venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.10 \
-			--no-emit-index-url --custom-compile-command 'make lock' $$f.in -o $$f.txt || exit 1; done
+	@$(READY) dev && $(LAB) lock
+
+.PHONY: clean
+clean: ## remove .venv and .lab, when no stack is up
+	@$(READY) && $(LAB) clean

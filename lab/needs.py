@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from components import project, settings
+from components import project, settings, versions
 from components.errors import LabError
-from lab import chart, docker, paths, tools
+from lab import chart, docker, paths, plugins, tools
 from lab.environment import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+VERSION: Final = re.compile(r"\d+(\.\w+)+")
 ANSWER_TIME: Final = 60  # seconds for a program to say its version
 VAGRANT: Final = "install it from https://developer.hashicorp.com/vagrant/install"
 # The command that shows that a provider is there, and how to get it. The docker provider needs the engine alone.
 PROVIDERS: Final = {
-    "virtualbox": (("VBoxManage", "--version"), "install it from https://www.virtualbox.org/wiki/Downloads"),
-    "libvirt": (("virsh", "--version"), "install libvirt, then: vagrant plugin install vagrant-libvirt"),
+    "virtualbox": ("VBoxManage", "install it from https://www.virtualbox.org/wiki/Downloads"),
+    "libvirt": ("virsh", "install libvirt, then: vagrant plugin install vagrant-libvirt"),
 }
 
 
@@ -52,7 +55,7 @@ class Check:
         state = "ok" if self.ok else "missing" if not self.found else "wrong"
         wanted = f" (wanted: {self.wanted})" if self.wanted else ""
         fix = f" -> {self.fix}" if self.fix else ""
-        return f"{state:8}{self.name:12}{self.found or '-'}{wanted}{fix}"
+        return f"{state:8}{self.name:18}{self.found or '-'}{wanted}{fix}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,7 @@ class Needs:
     Attributes:
         part: p1, p2 or p3.
         tools: those of ``tools.TOOLS``.
+        plugins: those of Pulumi, by name.
         docker: whether a Docker engine.
         chart: whether Argo CD's chart.
         provider: Vagrant's provider; None when there are no machines.
@@ -69,6 +73,7 @@ class Needs:
 
     part: str
     tools: tuple[str, ...]
+    plugins: tuple[str, ...]
     docker: bool
     chart: bool
     provider: str | None
@@ -94,28 +99,46 @@ def of(stack: str) -> Needs:
         return Needs(
             part=part,
             tools=("pulumi", "kubectl") if own_cluster else ("pulumi", "k3d", "kubectl"),
+            plugins=("command", "docker", "kubernetes"),
             docker=not (own_cluster and setting("appImage")),
             chart=not setting("argocdChart"),
             provider=None,
         )
     provider = setting("vagrantProvider")
     builds = part == "p2" and not setting("appImage")
-    return Needs(part=part, tools=("pulumi",), docker=builds or provider == "docker", chart=False, provider=provider)
+    return Needs(
+        part=part,
+        tools=("pulumi",),
+        plugins=("command",) if part == "p1" else ("command", "docker", "kubernetes"),
+        docker=builds or provider == "docker",
+        chart=False,
+        provider=provider,
+    )
 
 
 def checks(needs: Needs) -> list[Check]:
     """Return a check per need, all asked at the same time."""
-    asked: list[Callable[[], Check]] = [lambda: program("git"), lambda: program("curl")]
-    asked += [lambda name=name: tool(tools.TOOLS[name]) for name in needs.tools]  # type: ignore[misc] # a lambda's default has no type
+    fetched: list[Callable[[], Check]] = [partial(tool, tools.TOOLS[name]) for name in needs.tools]
+    fetched += [partial(plugin, name) for name in needs.plugins]
+    if needs.chart:
+        fetched.append(argocd_chart)
+    return _ask(fetched) + host_checks(needs)
+
+
+def host_checks(needs: Needs) -> list[Check]:
+    """Return a check per need that the lab can't fetch."""
+    asked: list[Callable[[], Check]] = [partial(program, "git"), partial(program, "curl")]
     if needs.docker:
         asked.append(engine)
     if needs.provider:
-        asked.append(lambda: program("vagrant", fix=VAGRANT))
+        asked.append(partial(program, "vagrant", fix=VAGRANT))
     if needs.provider in PROVIDERS:
-        command, fix = PROVIDERS[needs.provider]
-        asked.append(lambda: program(*command, fix=fix))
-    if needs.chart:
-        asked.append(argocd_chart)
+        name, fix = PROVIDERS[needs.provider]
+        asked.append(partial(program, name, fix=fix))
+    return _ask(asked)
+
+
+def _ask(asked: Sequence[Callable[[], Check]]) -> list[Check]:
     with ThreadPoolExecutor() as pool:
         return [future.result() for future in [pool.submit(each) for each in asked]]
 
@@ -124,30 +147,38 @@ def tool(wanted: tools.Tool) -> Check:
     """Check one of the pinned tools."""
     found = tools.find(wanted)
     shown = f"{found.version or 'unknown version'} at {found.path}" if found else ""
-    versions = wanted.version
+    accepted = wanted.version
     if wanted.minor_skew:
-        versions += f", or {wanted.minor_skew} minor version away"
+        accepted += f", or {wanted.minor_skew} minor version away"
     fix = "" if tools.is_right(wanted, found) else f"make setup fetches it, or {tools.put_on_path([wanted])}"
-    return Check(name=wanted.name, wanted=versions, found=shown, fix=fix)
+    return Check(name=wanted.name, wanted=accepted, found=shown, fix=fix)
 
 
-def program(name: str, version: str = "--version", *, fix: str = "") -> Check:
+def program(name: str, *, fix: str = "") -> Check:
     """Check a program of which any version will do."""
     path = shutil.which(name, path=environment()["PATH"])
     if path is None:
         installer = "brew install" if platform.system() == "Darwin" else "sudo apt-get install"
         return Check(name=name, fix=fix or f"{installer} {name}")
     try:
-        done = subprocess.run([path, version], capture_output=True, text=True, timeout=ANSWER_TIME, check=True)
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=ANSWER_TIME, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         return Check(name=name, found=f"{path}, which does not run ({error})", fix=fix or f"reinstall {name}")
-    return Check(name=name, found=f"{done.stdout.strip().splitlines()[0]} at {path}")
+    version = VERSION.search(done.stdout)
+    return Check(name=name, found=f"{version[0] if version else 'unknown version'} at {path}")
 
 
 def engine() -> Check:
     """Check the Docker engine."""
     found = docker.look()
     return Check(name="docker", wanted=f"{docker.OLDEST} or later", found=found.version or found.problem, fix=found.fix)
+
+
+def plugin(name: str) -> Check:
+    """Check one of Pulumi's plugins."""
+    found = "on PATH or fetched" if plugins.is_here(name) else ""
+    fix = "" if found else "make setup fetches it"
+    return Check(name=f"plugin {name}", wanted=versions.PULUMI_PLUGINS[name], found=found, fix=fix)
 
 
 def argocd_chart() -> Check:

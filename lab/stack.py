@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from components.errors import LabError
-from lab import paths
+from lab import local, paths
 from lab.environment import environment
 
 if TYPE_CHECKING:
     import argparse
 
 # No question to the CLI takes longer; one that waits for a lock or a backend must not wait for ever.
-TIMEOUT = 120
+TIMEOUT: Final = 120
+# The address of a state in a folder tells nobody anything.
+QUIET: Final = ("--suppress-permalink",)
 
 
 def argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--stack`` to a command's arguments: $STACK, or else p3."""
     parser.add_argument("--stack", default=os.environ.get("STACK") or "p3", help="p1, p2 or p3 (default: %(default)s)")
+
+
+def further_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is handed on to the tool that a command runs: everything after ``--``."""
+    parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="handed on as it is")
 
 
 def pulumi(*args: str) -> str:
@@ -63,15 +70,28 @@ def become(command: list[str]) -> NoReturn:
         raise LabError(f"{command[0]} is not on PATH", fix="make setup") from error
 
 
-def resources() -> dict[str, int]:
-    """Return how many resources each existing stack of the project has, by its name."""
+def exists(stack: str) -> bool:
+    """Tell whether a stack has been created. The project's own state is looked at without the CLI, which is faster."""
+    if not local.has_own_backend():
+        return stack in local.states()
     listed: list[dict[str, Any]] = json.loads(pulumi("stack", "ls", "--json"))
-    return {entry["name"]: entry.get("resourceCount") or 0 for entry in listed}
+    return stack in {entry["name"] for entry in listed}
+
+
+def require(stack: str) -> None:
+    """Stop unless a stack exists.
+
+    Raises:
+        LabError: it does not.
+    """
+    if not exists(stack):
+        raise LabError(f"there is no stack {stack}", why="it was never brought up", fix=f"make up STACK={stack}")
 
 
 def ensure(stack: str) -> None:
-    """Create a stack unless it exists, and select it."""
-    pulumi("stack", "select", "--create", "--secrets-provider", "passphrase", "--stack", stack)
+    """Create a stack unless it exists."""
+    if not exists(stack):
+        pulumi("stack", "init", "--secrets-provider", "passphrase", "--stack", stack)
 
 
 def outputs(stack: str, *, show_secrets: bool = False) -> dict[str, Any]:
@@ -84,8 +104,7 @@ def outputs(stack: str, *, show_secrets: bool = False) -> dict[str, Any]:
     Raises:
         LabError: there is no such stack, or it has not been brought up.
     """
-    if stack not in resources():
-        raise LabError(f"there is no stack {stack}", fix=f"make up STACK={stack}")
+    require(stack)
     flags = ["--show-secrets"] if show_secrets else []
     found: dict[str, Any] = json.loads(pulumi("stack", "output", "--json", "--stack", stack, *flags))
     if not found:

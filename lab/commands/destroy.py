@@ -1,0 +1,31 @@
+"""Remove everything that a stack has made: `pulumi destroy` without questions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab import local, needs, stack
+from lab.commands import setup
+from lab.console import say
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    stack.argument(parser)
+    stack.further_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `pulumi destroy` in place of this process; do nothing when there is no such stack."""
+    wanted = needs.of(args.stack)
+    if stack.exists(args.stack):
+        local.prepare()
+        setup.fetch(wanted)
+        say(f"pulumi destroy --stack {args.stack}")
+        command = ["pulumi", "destroy", "--stack", args.stack, "--yes", "--skip-preview"]
+        stack.become([*command, *stack.QUIET, *args.arguments])
+    say(f"the stack {args.stack} was never brought up: nothing to destroy")
+    return 0

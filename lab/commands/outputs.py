@@ -1,0 +1,22 @@
+"""Show a stack's outputs; secret ones with ARGS=--show-secrets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab import stack
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    stack.argument(parser)
+    stack.further_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `pulumi stack output` in place of this process."""
+    stack.require(args.stack)
+    stack.become(["pulumi", "stack", "output", "--stack", args.stack, *args.arguments])

@@ -1,0 +1,26 @@
+"""Compare a stack's state with what is there: `pulumi refresh` without questions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab import local, needs, stack
+from lab.commands import setup
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    stack.argument(parser)
+    stack.further_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `pulumi refresh` in place of this process."""
+    wanted = needs.of(args.stack)
+    local.prepare()
+    stack.require(args.stack)
+    setup.fetch(wanted)
+    stack.become(["pulumi", "refresh", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])

@@ -1,0 +1,31 @@
+"""Bring a stack up: fetch what it needs, then `pulumi up` without questions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab import local, needs, stack
+from lab.commands import setup
+from lab.console import say
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    stack.argument(parser)
+    stack.further_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `pulumi up` in place of this process."""
+    wanted = needs.of(args.stack)
+    local.prepare()
+    # What has to be installed by hand comes first: nobody wants to hear of it after a long download.
+    setup.host(wanted)
+    setup.fetch(wanted)
+    stack.ensure(args.stack)
+    say(f"pulumi up --stack {args.stack}")
+    # No preview first: the program checks its settings before it creates anything, and `make preview` is there.
+    stack.become(["pulumi", "up", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])
