@@ -307,7 +307,7 @@ def server_command(*arguments: str) -> list[str]:
 
 def server_environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without what would change the server, and with what is given."""
-    own = {"APP_VERSION", "APP_NAME", "POD_NAME", "GUNICORN_CMD_ARGS"}
+    own = {"APP_VERSION", "APP_NAME", "POD_NAME", "GUNICORN_CMD_ARGS", "XDG_RUNTIME_DIR"}
     return {name: value for name, value in os.environ.items() if name not in own} | variables
 
 
@@ -342,8 +342,8 @@ def ask(connection: http.client.HTTPConnection, path: str = "/") -> tuple[int, b
 
 
 def test_gunicorn_serves_the_app_as_configured_and_leaves_no_file(tmp_path: Path) -> None:
-    # These are the places for files of the interpreter, of tempfile and of gunicorn's control socket.
-    places = {name: str(tmp_path) for name in ("TMPDIR", "HOME", "XDG_RUNTIME_DIR", "PYTHONPYCACHEPREFIX")}
+    # These are the places for files of tempfile, of gunicorn's control socket and of the interpreter.
+    places = {name: str(tmp_path) for name in ("TMPDIR", "HOME", "PYTHONPYCACHEPREFIX")}
 
     with serving(APP_VERSION="v7", PYTHONDONTWRITEBYTECODE="1", **places) as server:
         with server.connect() as connection:
@@ -353,7 +353,9 @@ def test_gunicorn_serves_the_app_as_configured_and_leaves_no_file(tmp_path: Path
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE) == 0
         [line] = server.out.all()
+        workers = [message for message in server.err.all() if "Booting worker" in message]
 
+    assert len(workers) == 1
     assert json.loads(line)["path"] == "/"
     assert list(tmp_path.rglob("*")) == []
 
@@ -383,9 +385,9 @@ def test_sigterm_drops_idle_connections_and_no_request_under_way_and_exits_with_
         server.connect() as idle,
         server.connect() as busy,
     ):
-        assert ask(idle)[0] == 200
         busy.request("GET", "/slow")
         server.out.wait_for("slow request has begun")
+        assert ask(idle, "/healthz")[0] == 200
 
         server.process.send_signal(signal.SIGTERM)
         # The worker closes this only while it is stopping, so from here on the other one outlives the signal.
