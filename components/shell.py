@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from components.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+# The escape sequences with which programs colour what they print: ECMA-48, "control sequence".
+COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class CommandError(LabError):
@@ -44,6 +49,6 @@ def run(command: Sequence[str], *, timeout: float, stdin: str | None = None) -> 
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"`{shown}` did not end within {timeout:.0f} s") from error
     if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-5:]
+        last = COLOUR.sub("", done.stderr.strip() or done.stdout.strip()).splitlines()[-5:]
         raise CommandError(f"`{shown}` failed with exit code {done.returncode}", why="it said: " + " | ".join(last))
     return done.stdout.strip()
