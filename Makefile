@@ -2,7 +2,8 @@
 #
 #   make up STACK=p3 ARGS="--config iot:pollInterval=60"
 #
-# STACK is p1, p2 or p3 (p3 when not set); ARGS is handed on to the tool that a target runs.
+# STACK is p1, p2 or p3 (p3 when not set); ARGS is handed on to the tool that a target runs. Make gives what is set on
+# its command line to the environment, too: make up INSTALL_DOCKER=1
 SHELL := /bin/sh
 STACK ?= p3
 PART = --stack $(STACK)
@@ -12,9 +13,6 @@ PART = --stack $(STACK)
 
 READY := bash lab/bootstrap.sh
 LAB := .venv/bin/python -m lab
-
-# What the commands read from their environment can be given to make as well: make up INSTALL_DOCKER=1
-export INSTALL_DOCKER INSTALL_PYTHON IOT_MIRROR IOT_OFFLINE_DIR PYTHON
 
 .PHONY: help
 help: ## this list
@@ -82,7 +80,7 @@ render: ## a stack's Kubernetes objects as plain YAML, without any tool
 
 .PHONY: test
 test: ## every tier of tests whose tools are here
-	@$(READY) dev && $(LAB) test
+	@$(READY) dev && $(LAB) test $(ARGS)
 
 .PHONY: lint
 lint: ## ruff, mypy, shellcheck, yamllint
@@ -94,7 +92,7 @@ bench: ## measure against plain scripts
 
 .PHONY: lock
 lock: ## compile requirements*.in into hash-locked requirements*.txt
-	@$(READY) dev && $(LAB) lock
+	@$(READY) dev && $(LAB) lock -- $(ARGS)
 
 .PHONY: clean
 clean: ## remove .venv and .lab, when no stack is up

@@ -1,0 +1,35 @@
+"""Remove the virtual environment and .lab (tools, state, passphrase), unless a stack is up."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from components.errors import LabError
+from lab import local, paths
+from lab.console import say
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """There are none."""
+
+
+def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has them
+    """Remove both folders.
+
+    Raises:
+        LabError: a stack has resources, which nothing would know about any more.
+    """
+    up = [name for name, count in local.states().items() if count]
+    if up:
+        stacks = " and ".join(f"make destroy STACK={name}" for name in up)
+        raise LabError(f"still up: {', '.join(up)}", why="without .lab nothing could remove them", fix=stacks)
+    local.forget_salts()
+    for folder in (paths.LAB, paths.VENV):
+        if folder.exists():
+            shutil.rmtree(folder)
+            say(f"removed {folder.relative_to(paths.ROOT)}")
+    return 0

@@ -1,0 +1,41 @@
+"""Compile the requirements*.in into hash-locked requirements*.txt; what is locked already stays unless it has to move.
+
+To move everything: make lock ARGS=--upgrade
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+from lab import paths, stack
+
+if TYPE_CHECKING:
+    import argparse
+
+# The Python that each lock is made for: the oldest one that the lab supports, and the one in the app's image. The app
+# comes first, because the development requirements have its versions.
+LOCKS: Final = {
+    "app/requirements": ["--python-version", "3.13"],
+    "requirements": ["--python-version", "3.10", "--universal"],
+    "requirements-dev": ["--python-version", "3.10", "--universal"],
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    stack.further_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compile all locks."""
+    for name, options in LOCKS.items():
+        subprocess.run([*command(name), *options, *args.arguments], cwd=paths.ROOT, check=True)
+    return 0
+
+
+def command(name: str) -> list[str]:
+    """Return the command that compiles a lock. No address of an index gets into the file."""
+    compile_ = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--generate-hashes", "--no-emit-index-url"]
+    return [*compile_, "--custom-compile-command", "make lock", f"{name}.in", "--output-file", f"{name}.txt"]
