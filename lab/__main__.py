@@ -71,7 +71,7 @@ def report(module: Command, args: argparse.Namespace) -> int:
         return 130
     except Exception as error:
         # A LabError is a pulumi.RunError, and importing pulumi takes a third of a second that most runs can save.
-        if type(error).__name__ != "LabError":
+        if "LabError" not in [each.__name__ for each in type(error).__mro__]:
             raise
         sys.stdout.flush()
         print(f"error: {error}", file=sys.stderr)
