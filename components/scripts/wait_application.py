@@ -39,7 +39,7 @@ def main() -> None:
             time.sleep(EVERY)
         sys.exit(
             f"The Application {os.environ['APPLICATION']} was not Synced and Healthy within {timeout:.0f} s.\n"
-            + diagnosis(status, kubeconfig.name)
+            + diagnosis(status, kubeconfig.name, os.environ["APP_NAMESPACE"])
             + "\nFix: what is in Git, then run this again. `make status` shows where it is; Argo CD keeps trying."
         )
 
@@ -51,9 +51,8 @@ def summary(status: dict[str, Any]) -> str:
     return f"{sync} and {health}"
 
 
-def diagnosis(status: dict[str, Any], kubeconfig: str) -> str:
-    """Return what an Application, its pods and their events say."""
-    namespace = os.environ["APP_NAMESPACE"]
+def diagnosis(status: dict[str, Any], kubeconfig: str, namespace: str) -> str:
+    """Return what an Application says, and the pods and events of the namespace that it fills."""
     lines = [f"Application: {summary(status)}"]
     lines += [f"condition {each['type']}: {each.get('message', '')}" for each in status.get("conditions", [])]
     operation = status.get("operationState", {})
