@@ -48,15 +48,19 @@ outputs: ## a stack's outputs; secret ones with ARGS=--show-secrets
 
 .PHONY: status
 status: ## a stack at a glance
-	@$(READY) && $(LAB) status $(PART)
+	@$(READY) && $(LAB) status $(PART) $(ARGS)
 
 .PHONY: password
-password: ## the password of Argo CD's admin
+password: ## the passwords of Argo CD and Gitea
 	@$(READY) && $(LAB) password $(PART)
 
 .PHONY: release
 release: ## put a version of the app live through Git: make release VERSION=v2
-	@$(READY) && $(LAB) release $(PART) "$(VERSION)"
+	@$(READY) && $(LAB) release $(PART) $(ARGS) "$(VERSION)"
+
+.PHONY: clone
+clone: ## clone the repository that Argo CD follows: make clone DIR=../gitops
+	@$(READY) && $(LAB) clone $(PART) $(DIR)
 
 .PHONY: check
 check: ## the defence's check-list, a line per point
@@ -64,7 +68,7 @@ check: ## the defence's check-list, a line per point
 
 .PHONY: ssh
 ssh: ## a shell in a machine of p1 or p2: make ssh STACK=p1 MACHINE=agent
-	@$(READY) && $(LAB) ssh $(PART) $(if $(MACHINE),--machine $(MACHINE)) -- $(ARGS)
+	@$(READY) && $(LAB) ssh $(PART) $(if $(MACHINE),--machine "$(MACHINE)") -- $(ARGS)
 
 .PHONY: kubectl
 kubectl: ## kubectl in a stack's cluster: make kubectl ARGS="get nodes"
