@@ -118,11 +118,11 @@ def _virtualbox_problem(address: str, file: Path) -> LabError | None:
 
 def _taken_problem(machine: VagrantMachineArgs) -> LabError | None:
     """Say who has the address: p1 and p2 have the same ones, and a network does not tell."""
-    if (vagrant.ROOT / ".lab" / "run" / machine.stack / machine.machine / "machine.json").exists():
+    if (vagrant.RUN / machine.stack / machine.machine / "machine.json").exists():
         return None
     if not _answers(machine.address):
         return None
-    folders = sorted((vagrant.ROOT / ".lab" / "run").glob("*/*/machine.json"))
+    folders = sorted(vagrant.RUN.glob("*/*/machine.json"))
     others = sorted({path.parent.parent.name for path in folders} - {machine.stack})
     seems = f"the stack {' or '.join(others)} may have it" if others else "another machine has it"
     return LabError(

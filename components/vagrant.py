@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import json
 import os
@@ -9,14 +10,19 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from components import docker_engine, ssh, versions
 from components.errors import LabError
 from components.shell import CommandError, run
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT: Final = Path(__file__).resolve().parent.parent
+RUN: Final = ROOT / ".lab" / "run"
 VAGRANTFILE: Final = ROOT / "vagrant"
 RUNNING: Final = "running"
 HALTED: Final = "halted"
@@ -45,7 +51,7 @@ class Machine:
         self.name: str = props["name"]
         self.provider: str = props["provider"]
         self.timeout = float(props["timeout"])
-        self.folder: Path = ROOT / ".lab" / "run" / props["stack"] / self.name
+        self.folder: Path = RUN / props["stack"] / self.name
         self.label = f"iot-{props['stack']}-{self.name}"
         self._notes: Path = self.folder / "machines" / self.name / self.provider
 
@@ -76,13 +82,16 @@ class Machine:
 
     def prepare(self) -> None:
         """Write down what the machine is to be like, and bring what the docker provider needs."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         description = dict(self.props, label=self.label, network=None, docker_args=self._docker_args())
         if self.provider == "docker":
-            description["network"] = ensure_network(self.props["address"])
             ensure_image(self.props["box"])
-        text = json.dumps(description, indent=2, sort_keys=True)
-        (self.folder / "machine.json").write_text(text + "\n", encoding="utf-8")
+            description["network"] = network_name(self.props["address"])
+        with _networks_locked():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(description, indent=2, sort_keys=True)
+            (self.folder / "machine.json").write_text(text + "\n", encoding="utf-8")
+            if self.provider == "docker":
+                ensure_network(self.props["address"])
 
     def up(self) -> None:
         """Create or start it, and wait until SSH answers on the private network."""
@@ -103,9 +112,11 @@ class Machine:
             self._do("destroy", "--force", timeout=DESTROY)
         if self.provider == "docker":
             self._remove_container()
-            remove_network(self.props["address"])
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        with _networks_locked():
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+            if self.provider == "docker":
+                remove_network(self.props["address"])
         for parent in (self.folder.parent, self.folder.parent.parent):
             if parent.exists() and not any(parent.iterdir()):
                 parent.rmdir()
@@ -242,39 +253,46 @@ def network_name(address: str) -> str:
     return f"iot-{_subnet(address).network_address}"
 
 
-def ensure_network(address: str) -> str:
-    """Make the docker provider's private network unless it is there, and return its name.
+def ensure_network(address: str) -> None:
+    """Make the docker provider's private network unless it is there.
 
     Vagrant would make one itself, and remove it while the next machine is about to join it.
     """
     name, subnet = network_name(address), _subnet(address)
-    create = ["docker", "network", "create", "--subnet", str(subnet), "--label", f"{NETWORK_LABEL}={subnet}", name]
     if name in _networks():
-        return name
+        return
     try:
-        run(create, timeout=ANSWER)
+        run(
+            ["docker", "network", "create", "--subnet", str(subnet), "--label", f"{NETWORK_LABEL}={subnet}", name],
+            timeout=ANSWER,
+        )
     except CommandError as error:
-        # Another machine of the stack may have been faster.
-        if name not in _networks():
-            raise LabError(
-                f"Docker can't make the network {subnet}",
-                why=str(error),
-                fix="`docker network ls` shows who has the range; remove it, or pulumi config set iot:serverAddress",
-            ) from error
-    return name
+        raise LabError(
+            f"Docker can't make the network {subnet}",
+            why=str(error),
+            fix="`docker network ls` shows who has the range; remove it, or pulumi config set iot:serverAddress",
+        ) from error
 
 
 def remove_network(address: str) -> None:
-    """Remove the docker provider's private network when no container, running or not, is on it any more."""
+    """Remove the docker provider's private network when no machine is on it, or about to join it."""
     name = network_name(address)
-    if name not in _networks() or run(["docker", "ps", "-aq", "--filter", f"network={name}"], timeout=ANSWER):
+    if name not in _networks():
         return
-    try:
+    described = [json.loads(path.read_text(encoding="utf-8")) for path in RUN.glob("*/*/machine.json")]
+    joining = any(machine["network"] == name for machine in described)
+    if not joining and not run(["docker", "ps", "-aq", "--filter", f"network={name}"], timeout=ANSWER):
         run(["docker", "network", "rm", name], timeout=ANSWER)
-    except CommandError:
-        # Two machines that go at the same time both find it empty; the second one finds it gone.
-        if name in _networks():
-            raise
+
+
+@contextmanager
+def _networks_locked() -> Iterator[None]:
+    """Let no other machine, of this stack or another one, come or go meanwhile."""
+    path = RUN.with_name("run.lock")
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def ensure_image(image: str) -> None:

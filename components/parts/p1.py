@@ -23,7 +23,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
         root: the project's folder.
 
     Returns:
-        ``nodes`` (name, role and address of each), ``kubeconfig`` (secret) and ``next`` (what to run next).
+        ``part``, ``nodes`` (name, role and address of each), ``kubeconfig`` (secret) and ``next`` (what to run next).
 
     Raises:
         LabError: something that the machines need is missing, or taken.
@@ -48,6 +48,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
         )
         nodes.append(_node(machine, "agent", agent.ready))
     return {
+        "part": "p1",
         "nodes": nodes,
         "kubeconfig": server.kubeconfig,
         "next": [

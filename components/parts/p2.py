@@ -1,0 +1,143 @@
+"""P2: one Vagrant machine with K3s, and web apps that are told apart by their hosts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import k3s, machine_checks, versions, web
+from components.image import AppImage, AppImageArgs
+from components.machine import VagrantMachine, node_name, server_args
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from components.settings import Settings
+
+NAMESPACE: Final = "web"
+
+
+def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - every part is given the root
+    """Deploy P2: machine -> K3s -> image -> an app each -> routes.
+
+    Args:
+        settings: the stack's settings.
+        root: the project's folder.
+
+    Returns:
+        ``nodes``, ``urls`` (how to ask for each app), ``hosts`` (the line for /etc/hosts), ``kubeconfig`` (secret) and
+        ``next`` (what to run next).
+
+    Raises:
+        LabError: something that the machine needs is missing, or taken.
+    """
+    server = _server(settings)
+    cluster = k3s.K3sCluster("cluster", server).cluster
+    image = _image(settings, server)
+    namespace = kubernetes.core.v1.Namespace(
+        NAMESPACE,
+        metadata=kubernetes.meta.v1.ObjectMetaArgs(name=NAMESPACE, labels=web.restricted()),
+        opts=pulumi.ResourceOptions(provider=cluster.provider, deleted_with=cluster.lifetime),
+    )
+    name = namespace.metadata.apply(lambda found: str(found.name or NAMESPACE))
+    apps = {
+        app.name: web.WebApp(
+            app.name,
+            web.WebAppArgs(
+                cluster=cluster,
+                namespace=name,
+                app=app.name,
+                replicas=app.replicas,
+                image=image.reference,
+                image_id=image.id,
+                depends_on=image.there,
+                timeout=settings.timeout,
+            ),
+        )
+        for app in settings.apps
+    }
+    default = settings.default_app or settings.apps[-1].name
+    web.HostRoutes(
+        "hosts",
+        web.HostRoutesArgs(
+            cluster=cluster,
+            namespace=name,
+            routes=[web.Route(host=app.host, app=apps[app.name]) for app in settings.apps],
+            default=apps[default],
+            address=settings.machines.server_address,
+            names_itself=settings.image.reference is None,
+            triggers=[cluster.identity, server.machine.boots, image.reference, image.id or ""],
+            timeout=settings.timeout,
+        ),
+    )
+    return _outputs(settings, server, default)
+
+
+def _server(settings: Settings) -> k3s.K3sServer:
+    machines = settings.machines
+    machine = server_args(machines, settings.stack, settings.timeout)
+    airgap = k3s.airgap_files(machines.airgap_dir) if machines.airgap_dir else None
+    machine_checks.check([machine])
+    return k3s.K3sServer(
+        "server",
+        k3s.K3sServerArgs(
+            machine=VagrantMachine("server-machine", machine),
+            arguments=machines.k3s_args,
+            airgap=airgap,
+            timeout=settings.timeout,
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Image:
+    """What the pods run.
+
+    Attributes:
+        reference: its name.
+        id: its content's, or None when it comes from a registry.
+        there: what pods have to wait for.
+    """
+
+    reference: pulumi.Input[str]
+    id: pulumi.Input[str] | None
+    there: list[pulumi.Resource]
+
+
+def _image(settings: Settings, server: k3s.K3sServer) -> _Image:
+    """Build the app's image and bring it to the machine, unless a registry has one."""
+    if settings.image.reference:
+        return _Image(reference=settings.image.reference, id=None, there=[])
+    version = settings.image.version
+    # Only the version that runs: what is built here need not wait for the machine.
+    built = AppImage("flask-app", AppImageArgs(context="app", repository=versions.APP_REPOSITORY, versions=(version,)))
+    brought = k3s.MachineImage(
+        "flask-app-on-machine",
+        k3s.MachineImageArgs(
+            server=server,
+            reference=built.references[version],
+            image_id=built.ids[version],
+            timeout=settings.timeout,
+        ),
+        pulumi.ResourceOptions(),
+    )
+    return _Image(reference=brought.reference, id=built.ids[version], there=[brought])
+
+
+def _outputs(settings: Settings, server: k3s.K3sServer, default: str) -> dict[str, Any]:
+    address = settings.machines.server_address
+    machine = server.machine
+    return {
+        "part": "p2",
+        "nodes": [
+            {"machine": machine.name, "name": node_name(machine.name), "role": "server", "address": machine.address}
+        ],
+        "urls": {app.name: f'curl -H "Host: {app.host}" http://{address}' for app in settings.apps}
+        | {"default": f"curl http://{address} ({default} answers)"},
+        "hosts": f"{address} {' '.join(app.host for app in settings.apps)}",
+        "kubeconfig": server.kubeconfig,
+        "next": [f"make check STACK={settings.stack}", "docs/p2.md says how to see the apps in a browser"],
+    }
