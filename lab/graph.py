@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextvars
+import inspect
 import json
 import os
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from unittest import mock
 
 import pulumi
 from google.protobuf import json_format
+from pulumi import dynamic
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import rpc
 from pulumi.runtime import set_all_config as set_config
@@ -27,7 +29,7 @@ from components import parts, project
 from components.settings import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 # How secrets and other values that JSON lacks are marked: pulumi/sdk/python/lib/pulumi/runtime/rpc.py
@@ -104,6 +106,7 @@ class _Monitor(pulumi_mocks.MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802, ANN401 - the protocol's name and untyped message
         response = super().RegisterResource(request)  # type: ignore[no-untyped-call] # Pulumi's
+        _hide(response.object, request.additionalSecretOutputs)
         if request.type != "pulumi:pulumi:Stack":
             self.nodes.append(_node(request, response.urn, read=False))
         return response
@@ -112,6 +115,13 @@ class _Monitor(pulumi_mocks.MockMonitor):
         response = super().ReadResource(request)  # type: ignore[no-untyped-call] # Pulumi's
         self.nodes.append(_node(request, response.urn, read=True))
         return response
+
+
+def _hide(state: Any, keys: Iterable[str]) -> None:  # noqa: ANN401 - an untyped message
+    """Mark outputs as secret, as the engine does."""
+    for key, value in json_format.MessageToDict(state).items():
+        if key in keys and not (isinstance(value, dict) and SIGNATURE in value):
+            state.update({key: {SIGNATURE: SECRET, "value": value}})
 
 
 class _Mocks(pulumi_mocks.Mocks):
@@ -125,23 +135,51 @@ class _Mocks(pulumi_mocks.Mocks):
 def _computed(type_: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
     """Return what a resource computes."""
     if type_.startswith("command:"):
-        return {"stdout": f"{STAND_IN}-stdout-of-{name}", "stderr": ""}
+        return {"stdout": _stdout(inputs), "stderr": ""}
     if type_ == "docker:index/image:Image":
         return {"imageName": inputs["imageName"], "repoDigest": f"{inputs['imageName']}@sha256:{'0' * 64}"}
     if type_.startswith("pulumi-python:"):
-        return {key: _dynamic(key, name) for key, value in inputs.items() if value is None}
+        return {key: _dynamic(key, kind, name) for key, kind in _outputs_of(type_).items() if key not in inputs}
     if type_ == "kubernetes:core/v1:Secret" and "stringData" not in inputs:
         return {"data": {"password": base64.b64encode(STAND_IN.encode()).decode()}}
     return {}
 
 
-def _dynamic(key: str, name: str) -> Any:  # noqa: ANN401 - what the key calls for
+def _stdout(inputs: dict[str, Any]) -> str:
+    """Return what a Command prints: the K3s server hands its token and its kubeconfig back, the others nothing."""
+    if not str(inputs.get("create", "")).endswith(" server"):
+        return ""
+    return json.dumps({"agentToken": STAND_IN, "kubeconfig": base64.b64encode(_KUBECONFIG.encode()).decode()})
+
+
+def _outputs_of(type_: str) -> dict[str, str]:
+    """Return the outputs that a dynamic resource's class declares, with their types as they are written."""
+    classes = list(dynamic.Resource.__subclasses__())
+    for each in classes:
+        classes += each.__subclasses__()
+        if f"pulumi-python:{each._resource_type_name}" == type_:  # noqa: SLF001 - has no public name
+            return {key: str(kind) for key, kind in inspect.get_annotations(each).items()}
+    return {}
+
+
+def _dynamic(key: str, kind: str, name: str) -> Any:  # noqa: ANN401 - what the type calls for
     if key == "kubeconfig":
         return _KUBECONFIG
-    return [f"{name}-0"] if key.endswith("names") else f"{STAND_IN}-{key}-of-{name}"
+    if "list[" in kind:
+        return [f"{name}-0"]
+    return 1 if "int" in kind else f"{STAND_IN}-{key}-of-{name}"
 
 
-_KUBECONFIG: Final = json.dumps({"apiVersion": "v1", "kind": "Config", "stand-in": STAND_IN})
+_KUBECONFIG: Final = json.dumps(
+    {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "default", "cluster": {"server": "https://127.0.0.1:6443"}}],
+        "users": [{"name": "default", "user": {"token": STAND_IN}}],
+        "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
+        "current-context": "default",
+    }
+)
 
 
 def _node(request: Any, urn: str, *, read: bool) -> Node:  # noqa: ANN401 - the protocol's untyped message
@@ -151,7 +189,8 @@ def _node(request: Any, urn: str, *, read: bool) -> Node:  # noqa: ANN401 - the 
         "deleteBeforeReplace": request.deleteBeforeReplace if not read else False,
         "ignoreChanges": sorted(request.ignoreChanges) if not read else [],
         "replaceOnChanges": sorted(request.replaceOnChanges) if not read else [],
-        "aliases": [alias.urn or alias.spec.name for alias in request.aliases] if not read else [],
+        # Those without a name are the provider's own, for types that were renamed.
+        "aliases": [] if read else [known for alias in request.aliases if (known := alias.urn or alias.spec.name)],
         "secretOutputs": sorted(request.additionalSecretOutputs),
     }
     return Node(
