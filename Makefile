@@ -60,7 +60,7 @@ release: ## put a version of the app live through Git: make release VERSION=v2
 
 .PHONY: clone
 clone: ## clone the repository that Argo CD follows: make clone DIR=../gitops
-	@$(READY) && $(LAB) clone $(PART) $(DIR)
+	@$(READY) && $(LAB) clone $(PART) $(if $(DIR),"$(DIR)")
 
 .PHONY: check
 check: ## the defence's check-list, a line per point

@@ -6,6 +6,7 @@ import json
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from components.errors import LabError
@@ -18,25 +19,27 @@ ANSWER: Final = 10  # seconds for the API server; the process gets a few more to
 
 
 @contextmanager
-def config_file(kubeconfig: str) -> Iterator[str]:
-    """Write a kubeconfig to a file that its owner alone can read, and give its path; it is removed in the end."""
-    with tempfile.NamedTemporaryFile("w", prefix="iot-", suffix=".yaml", encoding="utf-8") as file:
-        file.write(kubeconfig)
-        file.flush()
-        yield file.name
+def config_file(kubeconfig: str) -> Iterator[Path]:
+    """Write a kubeconfig to a folder that its owner alone can read, and give its path; it is removed in the end."""
+    with tempfile.TemporaryDirectory(prefix="iot-") as folder:
+        path = Path(folder) / "kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(kubeconfig, encoding="utf-8")
+        yield path
 
 
-def command(config: str, *args: str) -> list[str]:
+def command(config: Path, *args: str) -> list[str]:
     """Return a kubectl command.
 
     Args:
         config: path of the kubeconfig.
         args: what kubectl is told.
     """
-    return ["kubectl", f"--kubeconfig={config}", *args]
+    # Beside the kubeconfig, what kubectl learns of the cluster is removed with it instead of staying in the user's home.
+    return ["kubectl", f"--kubeconfig={config}", f"--cache-dir={config}.cache", *args]
 
 
-def get(config: str, kind: str, *, namespace: str = "", name: str = "") -> dict[str, Any]:
+def get(config: Path, kind: str, *, namespace: str = "", name: str = "") -> dict[str, Any]:
     """Return one object, or the list of a kind.
 
     Args:

@@ -1,0 +1,313 @@
+"""Put a version of the app live through Git: change the tag, commit, push, and wait for the app to say it.
+
+The repository is the one that Argo CD follows. Nothing is told to the cluster: Argo CD does the rest.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from components import manifests, versions
+from components.errors import LabError
+from lab import application, git, kube, live, manifest_tags, stack
+from lab.console import say
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+# https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+TIMEOUT: Final = 300.0  # seconds until the app must answer: a slow network may have to pull its image
+EVERY: Final = 0.1  # seconds between two looks at the app
+REMIND: Final = 10.0  # seconds between two lines that say what is waited for
+ATTEMPTS: Final = 2  # how often to push, when somebody else pushes at the same time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a release goes.
+
+    Attributes:
+        remote: the repository.
+        image: the app's image without its tag.
+        url: where the app answers.
+        kubeconfig: of the cluster, secret.
+    """
+
+    remote: git.Remote
+    image: str
+    url: str
+    kubeconfig: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A version that was pushed.
+
+    Attributes:
+        commit: the commit's ID; empty when Git had the version already.
+        before: the tag that it replaced.
+        started: just before the push, in seconds of ``time.monotonic``.
+        pushed: when the push had ended.
+    """
+
+    commit: str
+    before: str
+    started: float
+    pushed: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """How a release went, in seconds from just before the push; None for what was not seen."""
+
+    pushed: float
+    seen: float | None
+    applied: float | None
+    live: float
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    stack.argument(parser)
+    parser.add_argument("--no-wait", action="store_true", help="end when the commit is pushed")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds to wait for the app (%(default).0f)")
+    parser.add_argument("version", help="the version, such as v2")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Release, wait, and print how long it took."""
+    check_name(args.version)
+    target = of(stack.outputs(args.stack, show_secrets=True))
+    check_exists(args.version, target.image)
+    if args.no_wait:
+        done = push(target, args.version)
+        print(_pushed(done, args.version, target))
+        return 0
+    times, done = release(target, args.version, args.timeout)
+    print(report(times, done, args.version, target))
+    return 0
+
+
+def of(outputs: Mapping[str, Any]) -> Target:
+    """Return where releases of a stack go.
+
+    Args:
+        outputs: the stack's outputs, with secrets.
+
+    Raises:
+        LabError: it is no stack with a repository.
+    """
+    return Target(
+        remote=git.remote(outputs),
+        image=outputs["image"],
+        url=outputs["appUrl"],
+        kubeconfig=outputs["kubeconfig"],
+    )
+
+
+def check_name(version: str) -> None:
+    """Stop unless a version can be the tag of an image.
+
+    Raises:
+        LabError: says what a tag may be.
+    """
+    if not version:
+        raise LabError("no version was named", why=f"there are {_built()}", fix="make release VERSION=v2")
+    if not TAG.fullmatch(version) or version == "latest":
+        raise LabError(
+            f"{version!r} is not a version",
+            why="expected the tag of an image other than latest: letters, digits, '_', '.' and '-', at most 128",
+            fix="make release VERSION=v2",
+        )
+
+
+def check_exists(version: str, image: str) -> None:
+    """Stop when the cluster can't have an image of that version, because it is built here and not as that.
+
+    Raises:
+        LabError: says which versions there are.
+    """
+    if image == versions.APP_REPOSITORY and version not in versions.APP_VERSIONS:
+        raise LabError(
+            f"there is no version {version!r} of {image}",
+            why=f"it is built on this machine, as {_built()}",
+            fix=f"make release VERSION={versions.APP_VERSIONS[-1]}, or an image of a registry: "
+            "pulumi config set iot:appImage REGISTRY/IMAGE:TAG --stack p3",
+        )
+
+
+def _built() -> str:
+    return " and ".join(versions.APP_VERSIONS)
+
+
+def release(target: Target, version: str, timeout: float) -> tuple[Times, Release]:
+    """Push a version and wait until it is live.
+
+    Args:
+        target: where to.
+        version: the tag.
+        timeout: seconds that the app may take after the push.
+
+    Returns:
+        How long it took, and what was pushed.
+
+    Raises:
+        LabError: it could not be pushed, or was not live in time; with what the Application says.
+    """
+    with ExitStack() as open_things:
+        config = open_things.enter_context(kube.config_file(target.kubeconfig))
+        watched: list[application.Progress] = []
+        # It runs when the commit is known and not yet pushed, so that nothing of what follows is missed.
+        done = push(
+            target,
+            version,
+            lambda commit: watched.append(open_things.enter_context(application.watched(config, commit))),
+        )
+        say(_pushed(done, version, target))
+        live_at = wait(target, version, timeout, config)
+        # A push that was rejected has left one behind, of a commit that never came to be.
+        progress = watched[-1] if watched else None
+        if progress and progress.problem:
+            say(f"Argo CD's steps are not known: {progress.problem}")
+    return _times(done, progress, live_at), done
+
+
+def push(target: Target, version: str, before_push: Callable[[str], None] = lambda _: None) -> Release:
+    """Change the tag in the repository; once more when somebody else pushes at the same time.
+
+    Args:
+        target: where to.
+        version: the tag.
+        before_push: is given the commit's ID just before it is pushed.
+
+    Raises:
+        LabError: it could not be pushed.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        with git.cloned(target.remote) as clone:
+            before = change(clone.root / target.remote.path, target.image, version)
+            if before == version:
+                now = time.monotonic()
+                return Release(commit="", before=before, started=now, pushed=now)
+            commit = clone.commit(f"Run version {version} of the app\n\nIt was {before}.")
+            before_push(commit)
+            started = time.monotonic()
+            try:
+                clone.push()
+            except git.RejectedError:
+                if attempt == ATTEMPTS:
+                    raise
+                say("somebody else has pushed at the same time: once more, on top of that")
+            else:
+                return Release(commit=commit, before=before, started=started, pushed=time.monotonic())
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def change(folder: Path, image: str, version: str) -> str:
+    """Set the tag in the manifests of a folder, and nothing else of them.
+
+    Args:
+        folder: with the manifests.
+        image: the image without its tag.
+        version: the tag.
+
+    Returns:
+        The tag that was there; several, when containers ran different ones.
+
+    Raises:
+        LabError: no container there runs that image.
+    """
+    texts = manifest_tags.read(folder)
+    found = manifest_tags.tags(texts, image)
+    for path in found:
+        changed = manifests.set_tag(texts[path], path.name, image, version)
+        if changed != texts[path]:
+            path.write_bytes(changed.encode())
+    return manifest_tags.one_of(found)
+
+
+def wait(target: Target, version: str, timeout: float, config: Path) -> float:
+    """Wait until the app says that it is a version; return when that was, in seconds of ``time.monotonic``.
+
+    Args:
+        target: where the app is.
+        version: the one that is expected.
+        timeout: seconds.
+        config: path of the cluster's kubeconfig.
+
+    Raises:
+        LabError: it did not within that time; with what the Application says.
+    """
+    begin = time.monotonic()
+    remind = begin + REMIND
+    while True:
+        answer = _answer(target.url)
+        now = time.monotonic()
+        if answer == version:
+            return now
+        if now - begin > timeout:
+            raise LabError(
+                f"{target.url} does not say {version} after {timeout:.0f} s, but: {answer}",
+                why=f"Argo CD says\n{_diagnosis(config)}",
+                fix="make status; to take it back, git revert (docs/p3.md)",
+            )
+        if now > remind:
+            say(f"waiting for {target.url} to say {version}, since {now - begin:.0f} s; now: {answer}")
+            remind += REMIND
+        time.sleep(EVERY)
+
+
+def _answer(url: str) -> str:
+    """Return the version that answers, or why none does: while pods change that is nothing to stop for."""
+    try:
+        return live.version(url)
+    except LabError as error:
+        return f"{error.what} ({error.why})"
+
+
+def _diagnosis(config: Path) -> str:
+    try:
+        return application.diagnosis(config)
+    except LabError as error:
+        return f"  nothing: {error}"
+
+
+def _times(done: Release, progress: application.Progress | None, live_at: float) -> Times:
+    def since(moment: float | None) -> float | None:
+        return None if moment is None else moment - done.started
+
+    return Times(
+        pushed=done.pushed - done.started,
+        seen=since(progress.seen) if progress else None,
+        applied=since(progress.applied) if progress else None,
+        live=live_at - done.started,
+    )
+
+
+def _pushed(done: Release, version: str, target: Target) -> str:
+    where = f"{target.remote.url} ({target.remote.revision})"
+    if not done.commit:
+        return f"{where} has {version} already: nothing to commit"
+    return f"{done.before} -> {version}: commit {done.commit[:7]} is in {where}"
+
+
+def report(times: Times, done: Release, version: str, target: Target) -> str:
+    """Return what there is to say about a release that is live."""
+    if not done.commit:
+        return f"{target.url} says {version}; nothing had to be changed"
+    steps = [
+        ("the push has ended", times.pushed),
+        ("Argo CD has seen the commit", times.seen),
+        ("it is applied", times.applied),
+        (f"{target.url} says {version}", times.live),
+    ]
+    lines = [f"{version} is live {times.live:.1f} s after the push began:"]
+    lines += [f"  {seconds:6.1f} s  {what}" for what, seconds in steps if seconds is not None]
+    return "\n".join(lines)

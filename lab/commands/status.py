@@ -1,0 +1,195 @@
+"""Show a stack at a glance: the cluster, the Application, the version in Git and the live one, and where they are.
+
+The exit code is 1 when something is not as it should be.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from components.errors import LabError
+from lab import application, git, kube, live, manifest_tags, stack
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+GREEN, RED, PLAIN = "\033[32m", "\033[31m", "\033[0m"
+GOOD: Final = "Synced and Healthy"
+SHORT: Final = 7  # characters of a commit's ID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One thing and how it is.
+
+    Attributes:
+        name: what it is.
+        ok: whether it is as it should be.
+        found: how it is, in words.
+        fix: what to do when it is not.
+        value: what other lines are compared with, such as a version.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+    value: str = ""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    stack.argument(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON instead")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the lines."""
+    outputs: Mapping[str, Any] = {}
+    try:
+        outputs = stack.outputs(args.stack, show_secrets=True)
+        lines = of(outputs)
+    except LabError as error:
+        lines = [_failed(f"stack {args.stack}", error)]
+    ok = all(line.ok for line in lines)
+    urls = _urls(outputs)
+    if args.json:
+        print(json.dumps({"stack": args.stack, "ok": ok, "checks": [asdict(each) for each in lines], "urls": urls}))
+    else:
+        print("\n".join([*(shown(line, colour=sys.stdout.isatty()) for line in lines), *_shown_urls(urls)]))
+    return 0 if ok else 1
+
+
+def of(outputs: Mapping[str, Any]) -> list[Line]:
+    """Return how a stack is.
+
+    Args:
+        outputs: the stack's outputs, with secrets.
+    """
+    with kube.config_file(outputs["kubeconfig"]) as config, ThreadPoolExecutor() as pool:
+        asked: list[Callable[[], Line]] = [lambda: nodes(config, outputs.get("nodes") or [])]
+        names = ["cluster"]
+        if "git" in outputs:
+            names += ["application", "git", "app"]
+            asked += [lambda: in_argocd(config), lambda: in_git(outputs), lambda: running(outputs["appUrl"])]
+        for each in outputs.get("routes") or []:
+            names.append("route")
+            asked.append(lambda each=each: route(each))  # type: ignore[misc] # a lambda's default has no type
+        # All are asked at the same time: each may have to wait for something that does not answer.
+        futures = [pool.submit(_line, name, ask) for name, ask in zip(names, asked, strict=True)]
+        lines = [future.result() for future in futures]
+    return _compared(lines)
+
+
+def _line(name: str, ask: Callable[[], Line]) -> Line:
+    try:
+        return ask()
+    except LabError as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: LabError) -> Line:
+    found = f"{error.what} ({error.why})" if error.why else error.what
+    return Line(name=name, ok=False, found=found, fix=error.fix)
+
+
+def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:
+    """Tell whether the cluster's nodes are Ready.
+
+    Args:
+        config: path of its kubeconfig.
+        expected: the nodes that the stack made, by name; empty when it does not list them.
+    """
+    items = kube.get(config, "nodes")["items"]
+    good = {each["metadata"]["name"]: kube.ready(each) for each in items}
+    for each in expected:
+        good.setdefault(each["name"], False)
+    bad = sorted(name for name, is_ready in good.items() if not is_ready)
+    version = ", ".join(sorted({each["status"]["nodeInfo"]["kubeletVersion"] for each in items}))
+    found = f"{len(good) - len(bad)} of {len(good)} nodes Ready, Kubernetes {version}"
+    if bad:
+        return Line(name="cluster", ok=False, found=f"{found}; not {', '.join(bad)}", fix="make up")
+    return Line(name="cluster", ok=bool(good), found=found, fix="" if good else "make up")
+
+
+def in_argocd(config: Path) -> Line:
+    """Tell where the Application is, and at which commit."""
+    found = application.status(config)
+    state, commit = application.summary(found), found.get("sync", {}).get("revision", "")
+    conditions = [f"{each['type']}: {each.get('message', '')}" for each in found.get("conditions", [])]
+    return Line(
+        name="application",
+        ok=state == GOOD,
+        found="; ".join([f"{state} at commit {commit[:SHORT] or 'unknown'}", *conditions]),
+        fix="" if state == GOOD else "wait a moment, or make kubectl ARGS='-n dev get pods,events'",
+        value=commit,
+    )
+
+
+def in_git(outputs: Mapping[str, Any]) -> Line:
+    """Tell which version Git wants."""
+    source = git.remote(outputs)
+    with git.cloned(source) as clone:
+        found = manifest_tags.tags(manifest_tags.read(clone.root / source.path), outputs["image"])
+        tag, head = manifest_tags.one_of(found), clone.head
+    return Line(name="git", ok=True, found=f"{tag} at commit {head[:SHORT]} of {source.revision}", value=tag)
+
+
+def running(url: str) -> Line:
+    """Tell which version answers."""
+    version = live.version(url)
+    return Line(name="app", ok=True, found=f"{version} answers", value=version)
+
+
+def route(wanted: Mapping[str, Any]) -> Line:
+    """Tell whether a route leads to an app.
+
+    Args:
+        wanted: ``url``, and if need be ``host`` (the Host header) and ``app`` (who is to answer).
+    """
+    host = wanted.get("host") or ""
+    answer = live.ask(wanted["url"], host=host)
+    app = answer.body.get("app", "")
+    ok = answer.status == 200 and wanted.get("app", app) == app  # noqa: PLR2004 - HTTP's OK
+    who = app or answer.text
+    found = f"{host or 'any host'} -> {answer.status} {who}"
+    return Line(name="route", ok=ok, found=found, fix="" if ok else f"{wanted.get('app', 'an app')} was expected")
+
+
+def _compared(lines: list[Line]) -> list[Line]:
+    """Compare the live version with the one in Git."""
+    by_name = {line.name: line for line in lines}
+    wanted, app = by_name.get("git"), by_name.get("app")
+    if not (wanted and app and wanted.ok and app.ok) or wanted.value == app.value:
+        return lines
+    late = Line(
+        name="app",
+        ok=False,
+        found=f"{app.value} answers, Git has {wanted.value}",
+        fix="wait a moment: Argo CD is on its way, or says above what stops it",
+        value=app.value,
+    )
+    return [late if line is app else line for line in lines]
+
+
+def _urls(outputs: Mapping[str, Any]) -> dict[str, str]:
+    urls = {name: outputs[key] for name, key in (("App", "appUrl"), ("Argo CD", "argocdUrl")) if key in outputs}
+    return urls | ({"Git": outputs["git"]["url"]} if "git" in outputs else {})
+
+
+def shown(line: Line, *, colour: bool) -> str:
+    """Return a line as people read it."""
+    state = "ok" if line.ok else "NOT OK"
+    painted = f"{GREEN if line.ok else RED}{state:8}{PLAIN}" if colour else f"{state:8}"
+    fix = f" -> {line.fix}" if line.fix and not line.ok else ""
+    return f"{painted}{line.name:13}{line.found}{fix}"
+
+
+def _shown_urls(urls: dict[str, str]) -> list[str]:
+    return [f"{'':8}{name:13}{url}" for name, url in urls.items()]
