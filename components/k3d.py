@@ -125,7 +125,7 @@ def k3d_config(args: K3dClusterArgs) -> dict[str, Any]:
             for host_port in port.host_ports
         ],
         "options": {
-            "k3d": {"wait": True, "disableLoadbalancer": True, "disableImageVolume": True},
+            "k3d": {"wait": True, "disableLoadbalancer": True},
             "k3s": {"extraArgs": [{"arg": f"--disable={each}", "nodeFilters": ["server:*"]} for each in UNUSED]},
             "kubeconfig": {"updateDefaultKubeconfig": False, "switchCurrentContext": False},
         },

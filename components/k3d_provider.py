@@ -191,8 +191,8 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
         path = Path(folder) / "k3d.yaml"  # JSON is YAML
         path.write_text(json.dumps(config), encoding="utf-8")
         try:
-            run(
-                ["k3d", "cluster", "create", "--config", str(path), "--timeout", f"{props['timeout']}s"],
+            _k3d(
+                ["cluster", "create", "--config", str(path), "--timeout", f"{props['timeout']}s"],
                 timeout=props["timeout"] + DELETE,
             )
         except CommandError as error:
@@ -207,7 +207,7 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
 
 def _start(found: Found, timeout: int) -> None:
     if not found.runs:
-        run(["k3d", "cluster", "start", found.name, "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
+        _k3d(["cluster", "start", found.name, "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
     _wait_ready(found, timeout)
 
 
@@ -230,10 +230,16 @@ def _wait_ready(found: Found, timeout: int) -> None:
 
 
 def _outputs(props: dict[str, Any], found: Found) -> dict[str, Any]:
-    kubeconfig = run(["k3d", "kubeconfig", "get", props["name"]], timeout=docker_engine.ANSWER)
+    kubeconfig = _k3d(["kubeconfig", "get", props["name"]], timeout=docker_engine.ANSWER)
     nodes = sorted(node.name for node in found.nodes)
     return {**props, "kubeconfig": kubeconfig + "\n", "node_names": nodes}
 
 
+def _k3d(arguments: list[str], *, timeout: float) -> str:
+    """Run k3d without the folder that it makes in the user's configuration and leaves empty."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run(["k3d", *arguments], timeout=timeout, env={"XDG_CONFIG_HOME": folder})
+
+
 def _delete(name: str) -> None:
-    run(["k3d", "cluster", "delete", name], timeout=DELETE)
+    _k3d(["cluster", "delete", name], timeout=DELETE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from components.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 # The escape sequences with which programs colour what they print: ECMA-48, "control sequence".
@@ -21,13 +22,13 @@ class CommandError(LabError):
     """A program said no, or did not answer in time."""
 
 
-def run(command: Sequence[str], *, timeout: float, stdin: str | None = None) -> str:
+def run(command: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None) -> str:
     """Run a program and return what it printed.
 
     Args:
         command: the program and its arguments; nothing goes through a shell.
         timeout: seconds until it is ended.
-        stdin: what it reads; nothing by default.
+        env: further environment variables.
 
     Returns:
         Its standard output, without the white space around it.
@@ -44,7 +45,13 @@ def run(command: Sequence[str], *, timeout: float, stdin: str | None = None) -> 
         )
     try:
         done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
-            command, input=stdin or "", capture_output=True, text=True, timeout=timeout, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env={**os.environ, **(env or {})},
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"`{shown}` did not end within {timeout:.0f} s") from error

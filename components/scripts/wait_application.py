@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 EVERY = 0.5  # seconds between two looks
@@ -23,12 +24,12 @@ EVENTS = 10  # the last ones that are shown
 def main() -> None:
     """Wait, then exit with 0, or with what is in the way."""
     timeout = float(os.environ["TIMEOUT"])
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as kubeconfig:  # readable by its owner only
-        kubeconfig.write(os.environ["KUBECONFIG_TEXT"])
-        kubeconfig.flush()
+    with tempfile.TemporaryDirectory() as folder:  # readable by its owner only
+        kubeconfig = Path(folder) / "kubeconfig"
+        kubeconfig.write_text(os.environ["KUBECONFIG_TEXT"], encoding="utf-8")
         end, said, status = time.monotonic() + timeout, "", {}
         while time.monotonic() < end:
-            status = get(kubeconfig.name, "application", os.environ["NAMESPACE"], os.environ["APPLICATION"])["status"]
+            status = get(kubeconfig, "application", os.environ["NAMESPACE"], os.environ["APPLICATION"])["status"]
             state = summary(status)
             if state == "Synced and Healthy":
                 print(state)
@@ -39,7 +40,7 @@ def main() -> None:
             time.sleep(EVERY)
         sys.exit(
             f"The Application {os.environ['APPLICATION']} was not Synced and Healthy within {timeout:.0f} s.\n"
-            + diagnosis(status, kubeconfig.name, os.environ["APP_NAMESPACE"])
+            + diagnosis(status, kubeconfig, os.environ["APP_NAMESPACE"])
             + "\nFix: what is in Git, then run this again. `make status` shows where it is; Argo CD keeps trying."
         )
 
@@ -51,7 +52,7 @@ def summary(status: dict[str, Any]) -> str:
     return f"{sync} and {health}"
 
 
-def diagnosis(status: dict[str, Any], kubeconfig: str, namespace: str) -> str:
+def diagnosis(status: dict[str, Any], kubeconfig: Path, namespace: str) -> str:
     """Return what an Application says, and the pods and events of the namespace that it fills."""
     lines = [f"Application: {summary(status)}"]
     lines += [f"condition {each['type']}: {each.get('message', '')}" for each in status.get("conditions", [])]
@@ -85,9 +86,11 @@ def pod_problems(pod: dict[str, Any]) -> list[str]:
     return lines
 
 
-def get(kubeconfig: str, kind: str, namespace: str, name: str = "") -> dict[str, Any]:
+def get(kubeconfig: Path, kind: str, namespace: str, name: str = "") -> dict[str, Any]:
     """Return what kubectl has of a kind, or of one object; empty when it can't say just now."""
     command = ["kubectl", f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", "get", kind, "--output=json"]
+    # Without this, kubectl leaves what it learned of the cluster in the user's home.
+    command.append(f"--cache-dir={kubeconfig}.cache")
     if name:
         command.append(name)
     try:
