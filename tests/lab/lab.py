@@ -1,0 +1,143 @@
+"""A lab of the tests' own: a copy of the project with its own state, cluster name and ports, beside a user's lab."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from lab import chart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+NOT_COPIED: Final = (".git", ".lab", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
+UP: Final = 900  # seconds
+SOON: Final = 90  # seconds
+
+
+class Lab:
+    """A copy of the project, and its commands.
+
+    Args:
+        folder: where the copy goes.
+        stack: which part.
+        settings: values by key without a namespace; strings, numbers, or what JSON can say.
+    """
+
+    def __init__(self, folder: Path, stack: str, settings: dict[str, Any]) -> None:
+        self.stack, self.folder = stack, folder / "project"
+        shutil.copytree(ROOT, self.folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        (self.folder / ".venv").symlink_to(sys.prefix)
+        self.env = {
+            **os.environ,
+            "PATH": os.pathsep.join([str(ROOT / ".lab" / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PULUMI_CONFIG_PASSPHRASE": "made up for the tests",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_BACKEND_URL": f"file://{self.folder}/.lab/state",
+            "STACK": stack,
+        }
+        (self.folder / ".lab" / "state").mkdir(parents=True)
+        self.run("pulumi", "stack", "init", stack)
+        for key, value in settings.items():
+            self.set(key, value)
+
+    def set(self, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON
+        """Set a setting in the copy."""
+        path = self.folder / f"Pulumi.{self.stack}.yaml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content["config"][f"iot:{key}"] = value
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def use_kept_chart(self) -> None:
+        """Use the chart that `make setup` has kept, or the one of the offline folder; otherwise it is downloaded."""
+        found = [path for path in (chart.KEPT, chart.offline()) if path and path.is_file()]
+        if found:
+            self.set("argocdChart", str(found[0]))
+
+    def run(self, *command: str, timeout: float = UP, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a program in the copy; show what it printed when it fails."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)} -> {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def pulumi(self, command: str, *arguments: str, check: bool = True) -> str:
+        """Run `pulumi up`, `preview`, `refresh` or `destroy`, and return what it printed."""
+        yes = ["--yes"] if command != "preview" else []
+        done = self.run("pulumi", command, "--stack", self.stack, "--non-interactive", *yes, *arguments, check=check)
+        return done.stdout + done.stderr
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one of the lab's own commands."""
+        return self.run(sys.executable, "-m", "lab", *arguments, check=check)
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs, with secrets."""
+        done = self.run("pulumi", "stack", "output", "--stack", self.stack, "--json", "--show-secrets")
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def kubectl(self, *arguments: str, check: bool = True) -> str:
+        """Run kubectl against the stack's cluster and return what it printed."""
+        kubeconfig = self.folder / ".lab" / "kubeconfig"
+        kubeconfig.touch(mode=0o600)
+        kubeconfig.write_text(self.outputs()["kubeconfig"], encoding="utf-8")
+        return self.run("kubectl", f"--kubeconfig={kubeconfig}", *arguments, timeout=SOON, check=check).stdout
+
+    def get(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        """Return an object of the cluster."""
+        found: dict[str, Any] = json.loads(self.kubectl("-n", namespace, "get", kind, name, "-o", "json"))
+        return found
+
+
+def answer(url: str, **headers: str) -> tuple[int, str]:
+    """Return the status and the body that a URL answers with; status 0 when nothing listens."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as response:  # noqa: S310
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+def eventually(what: str, holds: Callable[[], bool], state: Callable[[], str], seconds: float = SOON) -> None:
+    """Wait until something holds; fail with the state that it is in after the given time."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"{what} did not come true within {seconds:.0f} s; now: {state()}"
+        time.sleep(0.5)
+
+
+def docker_things() -> dict[str, set[str]]:
+    """Return the names of the engine's containers, networks, volumes and tagged images."""
+    questions = {
+        "containers": ["docker", "ps", "--all", "--format", "{{.Names}}"],
+        "networks": ["docker", "network", "ls", "--format", "{{.Name}}"],
+        "volumes": ["docker", "volume", "ls", "--quiet"],
+        "images": ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"],
+    }
+    return {
+        name: set(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split("\n"))
+        for name, command in questions.items()
+    }

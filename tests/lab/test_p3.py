@@ -1,0 +1,247 @@
+"""P3 for real: the engine, Docker, k3d, Argo CD and Gitea, from nothing to nothing.
+
+The tests run in their order on one lab; each leaves it Synced and Healthy.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.lab.lab import Lab, answer, docker_things, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.lab, pytest.mark.k3d]
+
+CLUSTER: Final = "iot-test"
+NODE: Final = f"k3d-{CLUSTER}-server-0"
+APP: Final = "http://localhost:18888/"
+SETTINGS: Final[dict[str, Any]] = {
+    "clusterName": CLUSTER,
+    "apiPort": 16550,
+    "appPorts": [18888],
+    "argocdPorts": [18080],
+    "gitPorts": [18003],
+}
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[str, set[str]]:
+    """Return what Docker has before anything is brought up."""
+    return docker_things()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
+    """Bring p3 up, and down again whatever has happened."""
+    made = Lab(tmp_path_factory.mktemp("p3"), "p3", SETTINGS)
+    made.use_kept_chart()
+    try:
+        made.pulumi("up", "--skip-preview")
+        yield made
+    finally:
+        made.pulumi("destroy", "--skip-preview", check=False)
+        subprocess.run(["k3d", "cluster", "delete", CLUSTER], check=False, capture_output=True, timeout=120)
+
+
+def message() -> str:
+    """Return the version that the live app says it is, or what it says instead."""
+    status, body = answer(APP)
+    return str(json.loads(body)["message"]) if status == 200 else body
+
+
+def application(lab: Lab) -> dict[str, Any]:
+    """Return the Application's status."""
+    found: dict[str, Any] = lab.get("application", "argocd", "flask-app")["status"]
+    return found
+
+
+def settled(lab: Lab) -> bool:
+    """Say whether the Application is Synced and Healthy."""
+    status = application(lab)
+    return (status["sync"]["status"], status["health"]["status"]) == ("Synced", "Healthy")
+
+
+def wait_settled(lab: Lab) -> None:
+    """Wait until the Application is Synced and Healthy."""
+    eventually("Synced and Healthy", lambda: settled(lab), lambda: json.dumps(application(lab))[:2000])
+
+
+def change_in_git(lab: Lab, tmp_path: Path, change: list[str], title: str) -> None:
+    """Run a git command in a clone of the tracked repository, commit what it changed, and push."""
+    outputs = lab.outputs()
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "-c", f"core.askPass={tmp_path / 'ask'}"]
+    ask = tmp_path / "ask"
+    ask.write_text(f"#!/bin/sh\necho '{outputs['gitPassword']}'\n", encoding="utf-8")
+    ask.chmod(0o700)
+    url = outputs["git"]["url"].replace("http://", f"http://{outputs['git']['username']}@")
+    clone = tmp_path / "clone"
+    lab.run(*git, "clone", "--quiet", url, str(clone))
+    lab.run(*git, "-C", str(clone), *change)
+    if lab.run(*git, "-C", str(clone), "status", "--porcelain").stdout:
+        lab.run(*git, "-C", str(clone), "commit", "--quiet", "--all", "-m", title)
+    lab.run(*git, "-C", str(clone), "push", "--quiet")
+
+
+def test_the_app_answers_with_the_version_in_git(lab: Lab) -> None:
+    eventually("the app answers", lambda: message() == "v1", message)
+    assert answer(APP)[1] == '{"status":"ok","message":"v1"}\n'
+
+
+def test_the_namespaces_and_the_pod_are_there(lab: Lab) -> None:
+    names = lab.kubectl("get", "namespaces", "-o", "jsonpath={.items[*].metadata.name}").split()
+    assert {"argocd", "dev"} <= set(names)
+    pods = json.loads(lab.kubectl("-n", "dev", "get", "pods", "-o", "json"))["items"]
+    assert [pod["status"]["phase"] for pod in pods] == ["Running"]
+
+
+def test_ports_listen_on_loopback_only(lab: Lab) -> None:
+    inspected = lab.run("docker", "inspect", NODE, "--format", "{{json .HostConfig.PortBindings}}").stdout
+    addresses = {binding["HostIp"] for bindings in json.loads(inspected).values() for binding in bindings}
+    assert addresses == {"127.0.0.1"}
+
+
+def test_argocd_lets_the_administrator_in_and_nobody_else(lab: Lab) -> None:
+    outputs = lab.outputs()
+    url = outputs["argocdUrl"]
+    assert answer(f"{url}api/v1/applications")[0] == 401
+    body = json.dumps({"username": "admin", "password": outputs["argocdPassword"]})
+    session = lab.run("curl", "-s", "-d", body, f"{url}api/v1/session").stdout
+    token = json.loads(session)["token"]
+    status, applications = answer(f"{url}api/v1/applications", Authorization=f"Bearer {token}")
+    assert status == 200
+    assert [each["metadata"]["name"] for each in json.loads(applications)["items"]] == ["flask-app"]
+
+
+def test_git_lets_nobody_register_or_read_without_a_password(lab: Lab) -> None:
+    url = "http://localhost:18003"
+    assert answer(f"{url}/api/v1/repos/iot/iot")[0] in {401, 403, 404}
+    status, page = answer(f"{url}/user/sign_up")
+    assert status in {403, 404} or "disabled" in page.lower()
+
+
+def test_no_secret_is_in_the_state_in_plain_text(lab: Lab) -> None:
+    outputs = lab.outputs()
+    state = lab.run("pulumi", "stack", "export", "--stack", "p3").stdout
+    node = json.loads(lab.kubectl("config", "view", "--raw", "-o", "json"))["users"][0]["user"]
+    for secret in (outputs["argocdPassword"], outputs["gitPassword"], node["client-key-data"]):
+        assert secret not in state
+
+
+def test_a_second_up_changes_nothing(lab: Lab) -> None:
+    said = lab.pulumi("up", "--skip-preview", "--diff")
+    assert "unchanged" in said
+    assert not any(word in said for word in (" created", " updated", " replaced", " deleted")), said
+
+
+def test_release_changes_the_live_app_and_nothing_else_in_git(lab: Lab, tmp_path: Path) -> None:
+    lab.command("release", "v2")
+    assert message() == "v2"
+    change_in_git(lab, tmp_path, ["diff", "--stat", "HEAD~1"], "nothing")
+    changed = lab.run("git", "-C", str(tmp_path / "clone"), "diff", "--numstat", "HEAD~1").stdout.split()
+    assert changed == ["1", "1", "manifests/p3/deployment.yaml"]
+
+
+def test_git_revert_brings_the_earlier_version_back(lab: Lab, tmp_path: Path) -> None:
+    change_in_git(lab, tmp_path, ["revert", "--no-edit", "HEAD"], "revert")
+    eventually("v1 is back", lambda: message() == "v1", message)
+    wait_settled(lab)
+
+
+def test_a_scaled_deployment_is_healed(lab: Lab) -> None:
+    lab.kubectl("-n", "dev", "scale", "deployment/flask-app", "--replicas=3")
+
+    def replicas() -> int:
+        return int(lab.get("deployment", "dev", "flask-app")["spec"]["replicas"])
+
+    eventually("one replica again", lambda: replicas() == 1, lambda: str(replicas()))
+    wait_settled(lab)
+
+
+def test_a_deleted_service_comes_back(lab: Lab) -> None:
+    lab.kubectl("-n", "dev", "delete", "service", "flask-app")
+    eventually("the app answers again", lambda: message() == "v1", message)
+    wait_settled(lab)
+
+
+def test_what_leaves_git_is_pruned_and_what_returns_is_made(lab: Lab, tmp_path: Path) -> None:
+    change_in_git(lab, tmp_path, ["rm", "--quiet", "manifests/p3/deployment.yaml"], "Remove the app")
+
+    def deployments() -> str:
+        return lab.kubectl("-n", "dev", "get", "deployments", "-o", "name")
+
+    eventually("the Deployment is pruned", lambda: not deployments(), deployments)
+    again = tmp_path / "again"
+    again.mkdir()
+    change_in_git(lab, again, ["revert", "--no-edit", "HEAD"], "revert")
+    eventually("the app answers again", lambda: message() == "v1", message)
+    wait_settled(lab)
+
+
+def test_status_says_that_all_is_well_and_check_agrees(lab: Lab) -> None:
+    said = lab.command("status").stdout
+    assert "Synced" in said
+    assert "v1" in said
+
+
+def test_a_cluster_that_is_stopped_is_started(lab: Lab) -> None:
+    lab.run("docker", "stop", "--time=1", NODE)
+    assert "update" in lab.pulumi("preview")
+    lab.pulumi("up", "--skip-preview")
+    eventually("the app answers again", lambda: message() == "v1", message, seconds=180)
+
+
+def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up(lab: Lab) -> None:
+    lab.run("k3d", "cluster", "delete", CLUSTER)
+    assert "replace" in lab.pulumi("preview")
+    lab.pulumi("up", "--skip-preview")
+    eventually("the app answers again", lambda: message() == "v1", message)
+    assert "unchanged" in lab.pulumi("up", "--skip-preview")
+
+
+def test_refresh_notices_the_loss_too_and_up_rebuilds(lab: Lab) -> None:
+    lab.run("k3d", "cluster", "delete", CLUSTER)
+    lab.run("docker", "image", "rm", "--force", "iot-lab/flask-app:v1", "iot-lab/flask-app:v2")
+    lab.pulumi("refresh", "--skip-preview")
+    lab.pulumi("up", "--skip-preview")
+    eventually("the app answers again", lambda: message() == "v1", message)
+
+
+def test_a_foreign_cluster_of_that_name_is_left_alone(lab: Lab) -> None:
+    lab.run("k3d", "cluster", "delete", CLUSTER)
+    lab.run(
+        "docker",
+        "run",
+        "--detach",
+        "--name",
+        NODE,
+        "--label",
+        f"k3d.cluster={CLUSTER}",
+        "--label",
+        "k3d.role=server",
+        "--entrypoint",
+        "sleep",
+        "python:3.13-slim",
+        "600",
+    )
+    try:
+        said = lab.pulumi("up", "--skip-preview", check=False)
+        assert "this project did not make it" in said
+        assert "Traceback" not in said
+        assert lab.run("docker", "inspect", "--format", "{{.State.Running}}", NODE).stdout.strip() == "true"
+    finally:
+        lab.run("docker", "rm", "--force", NODE)
+
+
+def test_destroy_with_the_cluster_gone_leaves_nothing_and_can_be_repeated(
+    lab: Lab, before: dict[str, set[str]]
+) -> None:
+    lab.pulumi("destroy", "--skip-preview")
+    lab.pulumi("destroy", "--skip-preview")
+    assert docker_things() == before
