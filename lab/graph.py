@@ -105,16 +105,31 @@ class _Monitor(pulumi_mocks.MockMonitor):
         self.nodes: list[Node] = []
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802, ANN401 - the protocol's name and untyped message
-        response = super().RegisterResource(request)  # type: ignore[no-untyped-call] # Pulumi's
+        with _event_loop():
+            response = super().RegisterResource(request)  # type: ignore[no-untyped-call] # Pulumi's
         _hide(response.object, request.additionalSecretOutputs)
         if request.type != "pulumi:pulumi:Stack":
             self.nodes.append(_node(request, response.urn, read=False))
         return response
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802, ANN401 - as above
-        response = super().ReadResource(request)  # type: ignore[no-untyped-call] # Pulumi's
+        with _event_loop():
+            response = super().ReadResource(request)  # type: ignore[no-untyped-call] # Pulumi's
+        _hide(response.properties, request.additionalSecretOutputs)
         self.nodes.append(_node(request, response.urn, read=True))
         return response
+
+
+@contextmanager
+def _event_loop() -> Iterator[None]:
+    """Give the thread that answers a request an event loop; Pulumi would make one and leave it open."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 def _hide(state: Any, keys: Iterable[str]) -> None:  # noqa: ANN401 - an untyped message
