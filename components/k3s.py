@@ -14,12 +14,12 @@ import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as kubernetes
 import yaml
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from components import ssh, versions
+from components import versions
 from components.cluster import Cluster
 from components.errors import LabError
 from components.machine import node_name
+from components.transfer import Stream, Transfer, TransferArgs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ SCRIPT: Final = Path(__file__).parent / "scripts" / "k3s.sh"
 API_PORT: Final = 6443
 ARCHITECTURES: Final = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 RELATED_MACHINE: Final = "iot/machine"
-IMPORT: Final = "sudo -n k3s ctr --namespace k8s.io images import --digests -"
+CTR: Final = "sudo -n k3s ctr --namespace k8s.io images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,12 @@ class AirgapFiles:
     binary: Path
     install: Path
     images: Path
+
+    @property
+    def versions(self) -> list[str]:
+        """Values that change when a file does, without reading hundreds of MB."""
+        stats = [(path.name, path.stat()) for path in (self.binary, self.install, self.images)]
+        return [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
 
 
 def airgap_files(folder: Path, machine: str = "") -> AirgapFiles:
@@ -160,6 +166,10 @@ def host_kubeconfig(text: str, address: str, name: str) -> str:
     return result
 
 
+def _joined(values: Sequence[object]) -> str:
+    return " ".join(map(str, values))
+
+
 def _download() -> dict[str, str]:
     """Return the script's variables for what K3s is and where it comes from."""
     return {
@@ -173,23 +183,24 @@ def _download() -> dict[str, str]:
 
 
 def _copies(
-    name: str, files: AirgapFiles | None, machine: VagrantMachine, parent: pulumi.Resource
+    name: str, files: AirgapFiles | None, machine: VagrantMachine, parent: pulumi.Resource, timeout: int
 ) -> list[pulumi.Resource]:
-    """Copy the air-gap files into the home of the machine's user, where the script takes them from."""
+    """Copy the air-gap files into the home of the machine's user, where the script takes them from.
+
+    Not by CopyToRemote: it would read these hundreds of MB on every preview, to tell whether they are others.
+    """
     if files is None:
         return []
-    targets = {"k3s": files.binary, "install.sh": files.install, "images": files.images}
-    return [
-        command.remote.CopyToRemote(
-            f"{name}-{target}",
-            connection=machine.connection,
-            source=pulumi.FileAsset(str(path)),
-            remote_path=f".iot-{target}",
-            triggers=[machine.identity],
-            opts=machine.on_it(parent),
-        )
-        for target, path in targets.items()
-    ]
+    targets = {".iot-k3s": files.binary, ".iot-install.sh": files.install, ".iot-images": files.images}
+    copies = TransferArgs(
+        machine=machine,
+        what="K3s's air-gap files",
+        streams=[Stream(source=["cat", str(path)], target=f"cat >{target}") for target, path in targets.items()],
+        proof=" && ".join(f'test "$(stat -c %s {target})" = {path.stat().st_size}' for target, path in targets.items()),
+        versions=list(files.versions),
+        timeout=timeout,
+    )
+    return [Transfer(name, copies, machine.on_it(parent))]
 
 
 def _run(  # noqa: PLR0913 - what a Command is made of
@@ -200,17 +211,19 @@ def _run(  # noqa: PLR0913 - what a Command is made of
     opts: pulumi.ResourceOptions,
     *,
     undo: str,
-    triggers: Sequence[pulumi.Input[Any]],
+    again: Sequence[pulumi.Input[Any]],
 ) -> command.remote.Command:
-    """Run an action of the script; with other values or triggers it runs again, and makes it so whatever it finds."""
+    """Run an action of the script; when a value, or one of ``again``, is another it runs again and makes it so.
+
+    Not by the Command's own triggers: they replace it, and the old one's ``delete`` would undo what the new one did.
+    """
     return command.remote.Command(
         name,
         connection=machine.connection,
         create=f"sudo -n bash -s {action}",
         update=f"sudo -n bash -s {action}",
         delete=f"sudo -n bash -s {undo}",
-        stdin=pulumi.Output.all(**values).apply(script_input),
-        triggers=list(triggers),
+        stdin=pulumi.Output.all(**values, RUN_AGAIN=pulumi.Output.all(*again).apply(_joined)).apply(script_input),
         # What the script says to people is on standard error; what it hands back is secret. Its input is secret when
         # one of the values is.
         logging=command.remote.Logging.STDERR,
@@ -240,7 +253,7 @@ class K3sServer(pulumi.ComponentResource):
     """A K3s server, which is a control plane and a node.
 
     Type token ``iot:k3s:K3sServer``. Makes a ``command.remote.Command`` named ``{name}-install`` and, air-gapped, a
-    ``command.remote.CopyToRemote`` named ``{name}-copy-FILE`` for each of three files.
+    dynamic resource named ``{name}-files``.
 
     Attributes:
         machine: what it runs on.
@@ -252,7 +265,7 @@ class K3sServer(pulumi.ComponentResource):
     def __init__(self, name: str, args: K3sServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:k3s:K3sServer", name, {}, opts)
         self.machine = machine = args.machine
-        copies = _copies(f"{name}-copy", args.airgap, machine, self)
+        copies = _copies(f"{name}-files", args.airgap, machine, self, args.timeout)
         values = _download() | {
             "NODE_NAME": node_name(machine.name),
             "ADDRESS": machine.address,
@@ -267,7 +280,7 @@ class K3sServer(pulumi.ComponentResource):
             values,
             machine.on_it(self, *copies),
             undo="uninstall",
-            triggers=[machine.identity, machine.boots],
+            again=[machine.identity, machine.boots, *(args.airgap.versions if args.airgap else [])],
         )
         stdout: pulumi.Output[str] = pulumi.Output.secret(self.installed.stdout)
         answer = stdout.apply(json.loads)
@@ -333,8 +346,7 @@ class K3sAgent(pulumi.ComponentResource):
 
     Type token ``iot:k3s:K3sAgent``. Makes three ``command.remote.Command``: on the server ``{name}-admission``, which
     removes the node of a machine that is gone, on the agent ``{name}-install``, on the server ``{name}-ready``, whose
-    deletion takes the node out of the cluster; and air-gapped, a ``command.remote.CopyToRemote`` named
-    ``{name}-copy-FILE`` for each of three files.
+    deletion takes the node out of the cluster; and air-gapped, a dynamic resource named ``{name}-files``.
 
     Attributes:
         ready: the resource that is there once the node is Ready.
@@ -352,7 +364,7 @@ class K3sAgent(pulumi.ComponentResource):
             about | {"MACHINE": machine.identity},
             server.machine.on_it(self, server.installed),
             undo="remove",
-            triggers=both,
+            again=both,
         )
         config = machine.identity.apply(
             lambda identity: yaml.safe_dump(
@@ -370,9 +382,9 @@ class K3sAgent(pulumi.ComponentResource):
                 "K3S_CONFIG": config,
                 "TOKEN": server.agent_token,
             },
-            machine.on_it(self, admission, *_copies(f"{name}-copy", args.airgap, machine, self)),
+            machine.on_it(self, admission, *_copies(f"{name}-files", args.airgap, machine, self, args.timeout)),
             undo="uninstall",
-            triggers=[machine.identity, machine.boots],
+            again=[machine.identity, machine.boots, *(args.airgap.versions if args.airgap else [])],
         )
         self.ready = _run(
             f"{name}-ready",
@@ -381,41 +393,9 @@ class K3sAgent(pulumi.ComponentResource):
             about,
             server.machine.on_it(self, installed),
             undo="remove",
-            triggers=[*both, machine.boots],
+            again=[*both, machine.boots],
         )
         self.register_outputs({})
-
-
-class _MachineImageProvider(ResourceProvider):
-    """Streams an image of this host's Docker engine into a machine's containerd.
-
-    Inputs: ``reference``, ``image_id``, ``identity`` of the machine, ``address``, ``user``, ``private_key``,
-    ``host_key``, ``timeout`` (seconds). Outputs: the inputs.
-    """
-
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Bring it again when it is another image, or for another machine."""
-        keys = ("reference", "image_id", "identity")
-        return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in keys))
-
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        """Bring the image, and see that it has arrived."""
-        login = ssh.Login(**{key: props[key] for key in ("address", "user", "private_key", "host_key")})
-        reference = props["reference"]
-        ssh.stream(["docker", "save", reference], login, IMPORT, timeout=props["timeout"])
-        listed = ssh.command(login, "sudo -n k3s ctr --namespace k8s.io images list --quiet", timeout=60)
-        names = {line.removeprefix("docker.io/") for line in listed.split()}
-        if reference not in names:
-            raise LabError(
-                f"The image {reference} is not on {login.address}, although its import did not fail",
-                why=f"containerd lists {len(names)} other images",
-                fix="run `pulumi up` again; `docker save` of it may have been interrupted",
-            )
-        return CreateResult(id_=reference, outs=props)
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Bring the image as it is now."""
-        return UpdateResult(outs=self.create(_news).outs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -430,35 +410,35 @@ class MachineImageArgs:
     """
 
     server: K3sServer
-    reference: pulumi.Input[str]
-    image_id: pulumi.Input[str]
+    reference: pulumi.Output[str]
+    image_id: pulumi.Output[str]
     timeout: int
 
 
-class MachineImage(Resource, module="k3s", name="Image"):
-    """An image of this host's Docker engine, brought to a K3s machine without a registry.
+class MachineImage(pulumi.ComponentResource):
+    """An image of this host's Docker engine, in the containerd of a K3s machine, without a registry.
+
+    Type token ``iot:k3s:MachineImage``. Makes a dynamic resource named ``{name}-transfer``.
 
     Attributes:
-        reference: the image's name, for pods that are to wait for it.
+        there: what pods that run the image depend on.
     """
 
-    reference: pulumi.Output[str]
-
-    def __init__(self, name: str, args: MachineImageArgs, opts: pulumi.ResourceOptions) -> None:
-        server = args.server
-        vm = server.machine.vm
-        super().__init__(
-            _MachineImageProvider(),
-            name,
-            {
-                "reference": args.reference,
-                "image_id": args.image_id,
-                "identity": server.machine.identity,
-                "address": server.machine.address,
-                "user": vm.user,
-                "private_key": vm.private_key,
-                "host_key": vm.host_key,
-                "timeout": args.timeout,
-            },
-            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(deleted_with=vm, depends_on=[server.installed])),
+    def __init__(self, name: str, args: MachineImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iot:k3s:MachineImage", name, {}, opts)
+        machine = args.server.machine
+        self.there = Transfer(
+            f"{name}-transfer",
+            TransferArgs(
+                machine=machine,
+                what=args.reference.apply(lambda reference: f"The image {reference}"),
+                streams=[Stream(source=["docker", "save", args.reference], target=f"{CTR} import -")],
+                proof=args.reference.apply(
+                    lambda reference: f"{CTR} list --quiet | grep -qxF -e {reference} -e docker.io/{reference}"
+                ),
+                versions=[args.image_id],
+                timeout=args.timeout,
+            ),
+            machine.on_it(self, args.server.installed),
         )
+        self.register_outputs({})

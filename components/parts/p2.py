@@ -115,16 +115,15 @@ def _image(settings: Settings, server: k3s.K3sServer) -> _Image:
     # Only the version that runs: what is built here need not wait for the machine.
     built = AppImage("flask-app", AppImageArgs(context="app", repository=versions.APP_REPOSITORY, versions=(version,)))
     brought = k3s.MachineImage(
-        "flask-app-on-machine",
+        "flask-app-image",
         k3s.MachineImageArgs(
             server=server,
             reference=built.references[version],
             image_id=built.ids[version],
             timeout=settings.timeout,
         ),
-        pulumi.ResourceOptions(),
     )
-    return _Image(reference=brought.reference, id=built.ids[version], there=[brought])
+    return _Image(reference=built.references[version], id=built.ids[version], there=[brought.there])
 
 
 def _outputs(settings: Settings, server: k3s.K3sServer, default: str) -> dict[str, Any]:

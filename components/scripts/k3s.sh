@@ -90,7 +90,7 @@ adopt() {
     mv -f "$1" "$2"
     chown root:root "$2"
   elif [[ ! -e $2 ]]; then
-    die "$2 is missing, and nothing was copied to $1"
+    die "$2 is missing, and what was copied to $1 is used up; copy it again: pulumi up --replace '**-files'"
   fi
 }
 
