@@ -44,6 +44,16 @@ def endpoint() -> str:
     return run(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout=ANSWER)
 
 
+def platform() -> str:
+    """Return what the engine's containers run on, such as linux/amd64.
+
+    Raises:
+        UnreachableError: no engine answers.
+    """
+    _ask()
+    return run(["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"], timeout=ANSWER)
+
+
 def cgroup_version() -> str:
     """Return "1" or "2".
 

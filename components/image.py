@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 SCRIPTS: Final = "components/scripts"
 
 
-def engine_endpoint() -> pulumi.Output[str]:
-    """Return the URL of the host's Docker engine; unknown in a preview that can't ask for it.
+def engine() -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+    """Return the URL and the platform of the host's Docker engine; unknown in a preview that can't ask for them.
 
     The Docker provider connects as soon as it is configured, which it is not while a value is unknown. So a preview
     works on a machine without Docker, and a real run says at once what is missing.
@@ -34,10 +34,10 @@ def engine_endpoint() -> pulumi.Output[str]:
         UnreachableError: this is not a preview, and no engine answers.
     """
     try:
-        return pulumi.Output.from_input(docker_engine.endpoint())
+        return pulumi.Output.from_input(docker_engine.endpoint()), pulumi.Output.from_input(docker_engine.platform())
     except docker_engine.UnreachableError:
         if is_dry_run():
-            return _unknown()
+            return _unknown(), _unknown()
         raise
 
 
@@ -78,7 +78,8 @@ class AppImage(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AppImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:image:AppImage", name, {}, opts)
-        engine = docker.Provider(f"{name}-engine", host=engine_endpoint(), opts=pulumi.ResourceOptions(parent=self))
+        endpoint, platform = engine()
+        provider = docker.Provider(f"{name}-engine", host=endpoint, opts=pulumi.ResourceOptions(parent=self))
         self.references: dict[str, pulumi.Output[str]] = {}
         self.ids: dict[str, pulumi.Output[str]] = {}
         for version in args.versions:
@@ -90,14 +91,15 @@ class AppImage(pulumi.ComponentResource):
                 skip_push=True,
                 build=docker.DockerBuildArgs(
                     context=args.context,
+                    platform=platform,
                     dockerfile=f"{args.context}/Dockerfile",
                     # Another generation after a loss makes the engine build it again.
                     args={"VERSION": version, "PYTHON_IMAGE": versions.PYTHON_IMAGE, "GENERATION": presence.generation},
                 ),
-                opts=pulumi.ResourceOptions(parent=self, provider=engine),
+                opts=pulumi.ResourceOptions(parent=self, provider=provider),
             )
             self.references[version] = image.image_name
-            self.ids[version] = image.repo_digest.apply(lambda digest: digest)
+            self.ids[version] = image.repo_digest  # of an image that is not pushed, the ID of its content
         self.register_outputs({})
 
 
