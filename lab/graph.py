@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 # How secrets and other values that JSON lacks are marked: pulumi/sdk/python/lib/pulumi/runtime/rpc.py
 SIGNATURE: Final = rpc._special_sig_key  # noqa: SLF001 - the protocol's constant has no public name
 SECRET: Final = rpc._special_secret_sig  # noqa: SLF001
+UNKNOWN: Final = rpc.UNKNOWN  # what stands for a value that is not known before the resource is there
 STAND_IN: Final = "stand-in-secret"
 
 
@@ -270,6 +271,11 @@ async def _settled(value: Any) -> Any:  # noqa: ANN401 - any output
     return {"secret": plain} if secret else plain
 
 
+def _is_encrypted(value: str) -> bool:
+    """Tell whether a setting is as `pulumi config set --secret` writes it; what it is made of stays in the file."""
+    return value.startswith('{"secure":')
+
+
 @contextmanager
 def _runtime(stack: str, config: dict[str, str], monitor: _Monitor) -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.new_event_loop()
@@ -277,7 +283,7 @@ def _runtime(stack: str, config: dict[str, str], monitor: _Monitor) -> Iterator[
     # As on a machine where nothing is installed: what is found on this one must not change the graph.
     with mock.patch.dict(os.environ, {"PATH": ""}):
         pulumi_mocks.set_mocks(_Mocks(), project=PROJECT, stack=stack, preview=True, monitor=monitor)
-        set_config(config)
+        set_config(config, [key for key, value in config.items() if _is_encrypted(value)])
         try:
             yield loop
         finally:

@@ -41,11 +41,13 @@ class Order:
     Attributes:
         nodes: the resources by URN.
         waits: the URNs that each waits for. What one of those waits for as well is not repeated.
+        everything: all URNs that have to be there before each.
         steps: the step in which each can be made, from 1.
     """
 
     nodes: dict[str, Node]
     waits: dict[str, tuple[str, ...]]
+    everything: dict[str, set[str]]
     steps: dict[str, int]
 
 
@@ -70,7 +72,7 @@ def of(graph: Graph) -> Order:
     waits = {
         urn: tuple(sorted(each.difference(*(everything[other] for other in each)))) for urn, each in direct.items()
     }
-    return Order(nodes=nodes, waits=waits, steps=steps)
+    return Order(nodes=nodes, waits=waits, everything=everything, steps=steps)
 
 
 def _direct(node: Node, known: Mapping[str, Node]) -> set[str]:

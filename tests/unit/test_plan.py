@@ -1,0 +1,89 @@
+"""The plan says what a stack is made of, and what waits for what."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from components.settings import PARTS
+from lab import graph, order, paths
+from lab.commands import plan
+
+
+@pytest.fixture(scope="module")
+def p3() -> graph.Graph:
+    return graph.build("p3", paths.ROOT)
+
+
+def line_of(text: str, name: str) -> str:
+    (line,) = [line for line in text.splitlines() if re.search(rf" {name}(\s|$)", line)]
+    return line
+
+
+@pytest.mark.parametrize("stack", PARTS)
+def test_every_resource_has_one_line(stack: str) -> None:
+    made = graph.build(stack, paths.ROOT)
+    lines = plan.text(made).splitlines()
+    assert len(lines) == 4 + len(made.nodes)
+    assert lines[0].startswith(f"{stack}: {len([node for node in made.nodes if node.custom])} resources")
+
+
+def test_what_waits_is_in_a_later_step_than_what_it_waits_for(p3: graph.Graph) -> None:
+    found = order.of(p3)
+    for urn, waits in found.waits.items():
+        assert all(found.steps[other] < found.steps[urn] for other in waits)
+
+
+def test_a_wait_that_another_wait_implies_is_left_out(p3: graph.Graph) -> None:
+    line = line_of(plan.text(p3), "argocd-redis-password")
+    assert line.endswith("waits for argocd-namespace, argocd-redis")
+    assert "provider" not in line
+
+
+def test_gitea_and_argo_cd_are_made_at_the_same_time(p3: graph.Graph) -> None:
+    found = order.of(p3)
+    release, server = p3.named("argocd-release").urn, p3.named("gitea-server").urn
+    assert server not in found.everything[release]
+    assert release not in found.everything[server]
+
+
+def test_images_are_built_while_the_cluster_is_made(p3: graph.Graph) -> None:
+    found = order.of(p3)
+    assert p3.named("iot-cluster-nodes").urn not in found.everything[p3.named("flask-app-v1").urn]
+
+
+def test_machines_under_virtualbox_are_made_one_after_the_other() -> None:
+    made = graph.build("p1", paths.ROOT, {"vagrantProvider": "virtualbox"})
+    assert "waits for server-machine-vm" in line_of(plan.text(made), "agent1-machine-vm")
+
+
+def test_two_runs_print_the_same(p3: graph.Graph) -> None:
+    assert plan.text(p3) == plan.text(graph.build("p3", paths.ROOT))
+
+
+def test_the_command_needs_no_tool() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "plan", "--stack", "p2"],
+        cwd=paths.ROOT,
+        env={"PATH": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "HostRoutes hosts" in done.stdout
+
+
+def test_an_unknown_stack_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "plan", "--stack", "p9"],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Nothing is known of a stack named 'p9'" in done.stderr
+    assert "Traceback" not in done.stderr
