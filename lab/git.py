@@ -175,7 +175,7 @@ def run(source: Remote, args: list[str], *, cwd: Path | None = None, timeout: fl
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             process = subprocess.Popen(
-                ["git", *_options(source), *args],
+                ["git", *_options(source, args[0]), *args],
                 cwd=cwd,
                 env=_environment(source, interactive=interactive),
                 stdin=subprocess.DEVNULL,
@@ -216,12 +216,12 @@ def _wait(process: subprocess.Popen[bytes], timeout: float, *, own_session: bool
             process.wait()
 
 
-def _options(source: Remote) -> list[str]:
+def _options(source: Remote, command: str) -> list[str]:
     options = []
     if source.password:
         # The empty one switches the user's own helpers off, which might write the password to a file.
         options += ["-c", "credential.helper=", "-c", f"credential.helper={HELPER}"]
-    if not _knows_user():
+    if command == "commit" and not _knows_user():
         name, email = NOBODY
         options += ["-c", f"user.name={name}", "-c", f"user.email={email}"]
     return options

@@ -1,0 +1,208 @@
+"""`make status` shows a stack at a glance, and fails when something is not as it should be."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from components import versions
+from components.errors import LabError
+from lab import application, paths, stack
+from lab.commands import status
+from tests.unit import fakes, repositories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+DEPLOYMENT = "manifests/p3/deployment.yaml"
+SECRET = "kubeconfig-with-a-key"
+APPLICATION = f"applications.argoproj.io {application.NAME}"
+
+
+def node(name: str, ready: str = "True") -> dict[str, Any]:
+    return {
+        "metadata": {"name": name},
+        "status": {
+            "conditions": [{"type": "Ready", "status": ready}],
+            "nodeInfo": {"kubeletVersion": versions.K3S},
+        },
+    }
+
+
+class Lab:
+    """A stack that is up, until a test breaks something of it."""
+
+    def __init__(self, tools: Path, repository: Path, url: str) -> None:
+        self.live = "v1"
+        self.objects: dict[str, Any] = {
+            "nodes": {"items": [node("server-0")]},
+            APPLICATION: {
+                "status": {
+                    "sync": {"status": "Synced", "revision": "1234567890"},
+                    "health": {"status": "Healthy"},
+                }
+            },
+        }
+        self.outputs: dict[str, Any] = {
+            "git": {"url": f"file://{repository}", "revision": "main", "path": "manifests/p3", "username": ""},
+            "gitPassword": "",
+            "image": versions.APP_REPOSITORY,
+            "appUrl": url,
+            "argocdUrl": "http://localhost:8080/",
+            "kubeconfig": SECRET,
+        }
+        self._tools = tools
+
+    def run(self, *args: str) -> int:
+        fakes.kubectl(self._tools, self.objects)
+        parser = argparse.ArgumentParser()
+        status.arguments(parser)
+        return status.run(parser.parse_args(list(args)))
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    monkeypatch.setattr(paths, "BIN", tools)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = (ROOT / DEPLOYMENT).read_text(encoding="utf-8")
+    repository = repositories.bare(tmp_path / "git" / "iot.git", {DEPLOYMENT: text})
+    with ExitStack() as served:
+        made: list[Lab] = []
+        url = served.enter_context(fakes.app(lambda _: fakes.version(made[0].live)))
+        made.append(Lab(tools, repository, url))
+        monkeypatch.setattr(stack, "outputs", lambda *_, **__: made[0].outputs)
+        yield made[0]
+
+
+def test_a_stack_that_is_as_it_should_be(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lab.run() == 0
+    said = capsys.readouterr().out
+    assert "1 of 1 nodes Ready" in said
+    assert "Synced and Healthy at commit 1234567" in said
+    assert re.search(r"ok +git +v1 at commit [0-9a-f]{7} of main", said)
+    assert re.search(r"ok +app +v1 answers", said)
+    assert "http://localhost:8080/" in said
+    assert "NOT OK" not in said
+
+
+def test_there_are_no_colours_but_on_a_terminal(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.run()
+    assert "\033" not in capsys.readouterr().out
+    line = status.Line(name="app", ok=False, found="nothing")
+    assert status.shown(line, colour=True).startswith(status.RED)
+
+
+def test_secrets_are_not_shown(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.outputs |= {"gitPassword": "never-shown", "argocdPassword": "never-shown"}
+    lab.run()
+    lab.run("--json")
+    said = "".join(capsys.readouterr())
+    assert "never-shown" not in said
+    assert SECRET not in said
+
+
+def break_node(lab: Lab) -> None:
+    lab.objects["nodes"]["items"].append(node("server-1", "Unknown"))
+
+
+def break_expected_node(lab: Lab) -> None:
+    lab.outputs["nodes"] = [{"name": "server-0"}, {"name": "worker"}]
+
+
+def break_cluster(lab: Lab) -> None:
+    lab.objects.clear()
+
+
+def break_application(lab: Lab) -> None:
+    lab.objects[APPLICATION]["status"]["health"]["status"] = "Degraded"
+
+
+def break_app(lab: Lab) -> None:
+    lab.outputs["appUrl"] = "http://127.0.0.1:1/"
+
+
+def break_version(lab: Lab) -> None:
+    lab.live = "v2"
+
+
+def break_git(lab: Lab) -> None:
+    lab.outputs["git"]["url"] = "http://127.0.0.1:1/iot.git"
+
+
+@pytest.mark.parametrize(
+    ("breaks", "says"),
+    [
+        (break_node, r"NOT OK +cluster +1 of 2 nodes Ready.*; not server-1 -> make up"),
+        (break_expected_node, r"NOT OK +cluster +1 of 2 nodes Ready.*; not worker"),
+        (break_cluster, r"NOT OK +cluster +the cluster does not answer \(.*refused.*\) -> make up"),
+        (break_application, r"NOT OK +application +Synced and Degraded at commit 1234567 -> "),
+        (break_app, r"NOT OK +app +.* does not answer"),
+        (break_version, r"NOT OK +app +v2 answers, Git has v1 -> "),
+        (break_git, r"NOT OK +git +.* can't be reached"),
+    ],
+)
+def test_what_is_broken_is_named_and_the_rest_is_shown(
+    lab: Lab, capsys: pytest.CaptureFixture[str], breaks: Callable[[Lab], None], says: str
+) -> None:
+    breaks(lab)
+    assert lab.run() == 1
+    said = capsys.readouterr().out
+    assert re.search(says, said)
+    assert len(re.findall(r"^(?:ok|NOT OK) ", said, re.MULTILINE)) == 4
+
+
+def test_a_stack_that_is_not_up_is_one_line(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise LabError("the stack p3 is not up", fix="make up STACK=p3")
+
+    monkeypatch.setattr(stack, "outputs", fail)
+    assert lab.run() == 1
+    assert re.fullmatch(r"NOT OK +stack p3 +the stack p3 is not up -> make up STACK=p3\n", capsys.readouterr().out)
+
+
+def test_json_has_the_same(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.live = "v2"
+    assert lab.run("--json") == 1
+    said = json.loads(capsys.readouterr().out)
+    assert (said["stack"], said["ok"]) == ("p3", False)
+    assert {each["name"]: each["ok"] for each in said["checks"]} == {
+        "cluster": True,
+        "application": True,
+        "git": True,
+        "app": False,
+    }
+    assert said["urls"]["Argo CD"] == "http://localhost:8080/"
+
+
+def test_the_routes_of_a_stack_without_git_are_asked_by_their_host(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def says(host: str) -> tuple[int, str]:
+        app = {"app1.com": "app1"}.get(host, "app3")
+        return 200, json.dumps({"status": "ok", "message": "v1", "app": app})
+
+    with fakes.app(says) as url:
+        lab.outputs = {
+            "kubeconfig": SECRET,
+            "routes": [
+                {"url": url, "host": "app1.com", "app": "app1"},
+                {"url": url, "host": "", "app": "app3"},
+                {"url": url, "host": "app2.com", "app": "app2"},
+            ],
+        }
+        assert lab.run() == 1
+    said = capsys.readouterr().out
+    assert re.search(r"^ok +route +app1.com -> 200 app1$", said, re.MULTILINE)
+    assert re.search(r"^ok +route +any host -> 200 app3$", said, re.MULTILINE)
+    assert re.search(r"^NOT OK +route +app2.com -> 200 app3 -> app2 was expected$", said, re.MULTILINE)
