@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ANSWER: Final = 10  # seconds for the API server; the process gets a few more to say that it did not answer
 
+ALL: Final = "*"  # all namespaces
+
 
 @contextmanager
 def config_file(kubeconfig: str) -> Iterator[Path]:
@@ -35,7 +37,7 @@ def command(config: Path, *args: str) -> list[str]:
         config: path of the kubeconfig.
         args: what kubectl is told.
     """
-    # Beside the kubeconfig, what kubectl learns of the cluster is removed with it instead of staying in the user's home.
+    # Beside the kubeconfig, what kubectl learns of the cluster goes with it instead of staying in the user's home.
     return ["kubectl", f"--kubeconfig={config}", f"--cache-dir={config}.cache", *args]
 
 
@@ -45,13 +47,13 @@ def get(config: Path, kind: str, *, namespace: str = "", name: str = "") -> dict
     Args:
         config: path of the kubeconfig.
         kind: such as nodes.
-        namespace: where; empty for what is in none.
+        namespace: where, or ALL; empty for what is in none.
         name: of the object; empty for all.
 
     Raises:
         LabError: the cluster does not answer, or has no such object.
     """
-    where = [f"--namespace={namespace}"] if namespace else []
+    where = {ALL: ["--all-namespaces"], "": []}.get(namespace, [f"--namespace={namespace}"])
     which = [kind, name] if name else [kind]
     args = command(config, f"--request-timeout={ANSWER}s", *where, "get", *which, "--output=json")
     try:

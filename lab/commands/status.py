@@ -9,6 +9,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from components.errors import LabError
@@ -78,9 +79,9 @@ def of(outputs: Mapping[str, Any]) -> list[Line]:
         if "git" in outputs:
             names += ["application", "git", "app"]
             asked += [lambda: in_argocd(config), lambda: in_git(outputs), lambda: running(outputs["appUrl"])]
-        for each in outputs.get("routes") or []:
-            names.append("route")
-            asked.append(lambda each=each: route(each))  # type: ignore[misc] # a lambda's default has no type
+        if "urls" in outputs:
+            names.append("routes")
+            asked.append(lambda: routes(config, outputs["nodes"][0]["address"]))
         # All are asked at the same time: each may have to wait for something that does not answer.
         futures = [pool.submit(_line, name, ask) for name, ask in zip(names, asked, strict=True)]
         lines = [future.result() for future in futures]
@@ -147,19 +148,38 @@ def running(url: str) -> Line:
     return Line(name="app", ok=True, found=f"{version} answers", value=version)
 
 
-def route(wanted: Mapping[str, Any]) -> Line:
-    """Tell whether a route leads to an app.
+def routes(config: Path, address: str) -> Line:
+    """Tell whether every host that the cluster's Ingresses name leads to its app, and every other one to the default.
 
     Args:
-        wanted: ``url``, and if need be ``host`` (the Host header) and ``app`` (who is to answer).
+        config: path of the cluster's kubeconfig.
+        address: of a node.
     """
-    host = wanted.get("host") or ""
-    answer = live.ask(wanted["url"], host=host)
-    app = answer.body.get("app", "")
-    ok = answer.status == 200 and wanted.get("app", app) == app  # noqa: PLR2004 - HTTP's OK
-    who = app or answer.text
-    found = f"{host or 'any host'} -> {answer.status} {who}"
-    return Line(name="route", ok=ok, found=found, fix="" if ok else f"{wanted.get('app', 'an app')} was expected")
+    wanted = [
+        (rule.get("host", ""), rule["http"]["paths"][0]["backend"]["service"]["name"])
+        for ingress in kube.get(config, "ingresses", namespace=kube.ALL)["items"]
+        for rule in ingress["spec"].get("rules", [])
+    ]
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda each: _route(address, *each), wanted))
+    wrong = [found for found, ok in results if not ok]
+    found = "; ".join(wrong or [found for found, _ in results]) or "no Ingress"
+    ok = bool(results) and not wrong
+    return Line(
+        name="routes", ok=ok, found=found, fix="" if ok else "make check, or make up, which repairs what is lost"
+    )
+
+
+def _route(address: str, host: str, app: str) -> tuple[str, bool]:
+    shown = host or "any other host"
+    try:
+        answer = live.ask(f"http://{address}/", host=host)
+    except LabError as error:
+        return f"{shown}: {error.what}", False
+    who = answer.body.get("app", app)  # an image of a registry need not say its name
+    if answer.status != HTTPStatus.OK or who != app:
+        return f"{shown} -> {answer.status} {answer.body.get('app') or answer.text}, {app} was expected", False
+    return f"{shown} -> {app}", True
 
 
 def _compared(lines: list[Line]) -> list[Line]:
