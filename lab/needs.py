@@ -150,7 +150,7 @@ def tool(wanted: tools.Tool) -> Check:
     accepted = wanted.version
     if wanted.minor_skew:
         accepted += f", or {wanted.minor_skew} minor version away"
-    fix = "" if tools.is_right(wanted, found) else f"make setup fetches it, or {tools.put_on_path([wanted])}"
+    fix = "" if tools.is_right(wanted, found) else "make setup fetches it"
     return Check(name=wanted.name, wanted=accepted, found=shown, fix=fix)
 
 

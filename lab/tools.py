@@ -15,7 +15,7 @@ import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import tomli
 
@@ -25,6 +25,9 @@ from lab import paths
 from lab.console import say
 from lab.environment import MIRROR, environment
 from lab.fetch import download, mirrored, unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # A tool that does not say its version within this many seconds is as good as missing.
 ANSWER_TIME: Final = 60
@@ -165,7 +168,6 @@ def install(tools: list[Tool]) -> None:
     Raises:
         LabError: this platform is not in mise.lock, or a download failed.
     """
-    addresses = {tool: address(tool) for tool in tools}
     mise = ensure_mise(tools)
     env = mise_environment()
     wanted = [f"{tool.name}@{tool.version}" for tool in tools]
@@ -174,15 +176,15 @@ def install(tools: list[Tool]) -> None:
     missing = [tool for tool in tools if not _link(mise, tool, env)]
     if missing:
         raise unreachable(
-            [f"{tool.name} {tool.version} from {mirrored(addresses[tool])}" for tool in missing],
+            [f"{tool.name} {tool.version} from {mirrored(address(tool))}" for tool in missing],
             f"mise ended with code {done.returncode} and said why above",
             [put_on_path(missing)],
         )
 
 
-def put_on_path(tools: list[Tool]) -> str:
-    """Return the advice to install tools without the lab."""
-    return f"put {' and '.join(f'{tool.name} {tool.version}' for tool in tools)} on PATH"
+def put_on_path(tools: Iterable[Tool]) -> str:
+    """Return the advice to install tools without the lab, with their official addresses."""
+    return f"put on PATH: {', '.join(f'{tool.name} {tool.version} ({address(tool)})' for tool in tools)}"
 
 
 def _link(mise: Path, tool: Tool, env: dict[str, str]) -> bool:
@@ -238,8 +240,9 @@ def mise_release() -> tuple[str, str, str]:
         match = re.fullmatch(rf"mise-v(\d[\d.]*)-{this_platform()}\.tar\.gz", name)
         if match:
             return match[1], name, checksum
+    wanted = " and ".join(f"{tool.name} {tool.version}" for tool in TOOLS.values())
     raise LabError(
-        f"there is no mise for {this_platform()}", why=f"only {', '.join(names)}", fix=put_on_path([*TOOLS.values()])
+        f"there is no mise for {this_platform()}", why=f"only {', '.join(names)}", fix=f"put {wanted} on PATH"
     )
 
 
@@ -258,7 +261,8 @@ def ensure_mise(tools: list[Tool]) -> Path:
     program = paths.MISE / version / "mise"
     if not program.exists():
         archive = paths.MISE / name
-        download(f"mise {version}", f"{MISE_URL}/v{version}/{name}", checksum, archive, instead=[put_on_path(tools)])
+        what = f"mise {version} (which fetches {' and '.join(tool.name for tool in tools)})"
+        download(what, f"{MISE_URL}/v{version}/{name}", checksum, archive, instead=[put_on_path(tools)])
         _unpack_mise(archive, program)
     return program
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from tests.site import Site, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TESTS: Final = Path(__file__).parent
 # Seconds that one test may take, by its tier. A test that needs more says so: @pytest.mark.timeout(SECONDS)
@@ -39,3 +44,10 @@ def _own_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         for name in list(os.environ):
             if name.startswith(("IOT_", "PULUMI_", "INSTALL_")) or name == "STACK":
                 monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Serve a site on loopback for one test."""
+    with served() as content:
+        yield content

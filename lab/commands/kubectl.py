@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from typing import TYPE_CHECKING
 
-from lab import paths, stack, tools
+from lab import kube, stack, tools
 from lab.environment import environment
 
 if TYPE_CHECKING:
@@ -23,8 +22,5 @@ def run(args: argparse.Namespace) -> int:
     """Run kubectl with the stack's kubeconfig, which is in a file of this user's only for that time."""
     kubeconfig = stack.outputs(args.stack, show_secrets=True)["kubeconfig"]
     tools.ensure(["kubectl"])
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".kubeconfig") as file:
-        file.write(kubeconfig)
-        file.flush()
-        env = environment() | {"KUBECONFIG": file.name}
-        return subprocess.run(["kubectl", *args.arguments], env=env, cwd=paths.ROOT, check=False).returncode
+    with kube.config_file(kubeconfig) as path:
+        return subprocess.run(kube.command(path, *args.arguments), env=environment(), check=False).returncode
