@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +14,6 @@ from components.image import SCRIPTS, script_hash
 from components.random_secret import RandomSecret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from components.charts import Chart
     from components.cluster import Cluster
     from components.git_server import GitRepository
@@ -51,8 +48,8 @@ class ArgoCdArgs:
 class ArgoCd(pulumi.ComponentResource):
     """Argo CD by its Helm chart.
 
-    Type token ``iot:argocd:ArgoCd``. Makes a Namespace, a Secret with Redis's password, a Helm Release, and two
-    random passwords; reads the Secret with the administrator's first password.
+    Type token ``iot:argocd:ArgoCd``. Makes a Namespace, a Secret with Redis's password, a Helm Release, and three
+    random secrets: of the administrator, of webhooks and of Redis.
 
     Attributes:
         release: what everything that Argo CD has to understand depends on.
@@ -64,7 +61,14 @@ class ArgoCd(pulumi.ComponentResource):
         super().__init__("iot:argocd:ArgoCd", name, {}, opts)
         own = pulumi.ResourceOptions(parent=self)
         self.webhook_secret = RandomSecret(f"{name}-webhook", own).value
-        redis_password = RandomSecret(f"{name}-redis", own)
+        admin, redis_password = RandomSecret(f"{name}-admin", own), RandomSecret(f"{name}-redis", own)
+        self.admin_password = admin.value
+        secret = {
+            "gogsSecret": self.webhook_secret,
+            "argocdServerAdminPassword": admin.bcrypt,
+            # Sessions from before this time are invalid; without it, every upgrade would end all of them.
+            "argocdServerAdminPasswordMtime": "2026-01-01T00:00:00Z",
+        }
         namespace = kubernetes.core.v1.Namespace(
             f"{name}-namespace",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
@@ -89,23 +93,12 @@ class ArgoCd(pulumi.ComponentResource):
                 kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart.repository) if args.chart.repository else None
             ),
             values=chart_values(args.node_port, args.poll_interval)
-            | {"configs": chart_configs(args.poll_interval) | {"secret": {"gogsSecret": self.webhook_secret}}},
+            | {"configs": chart_configs(args.poll_interval) | {"secret": secret}},
             atomic=True,
             timeout=args.timeout,
             opts=args.cluster.inside(self, depends_on=[namespace, redis, *args.images]),
         )
-        first = kubernetes.core.v1.Secret.get(
-            f"{name}-admin",
-            id=f"{NAMESPACE}/argocd-initial-admin-secret",
-            opts=args.cluster.inside(self, depends_on=[self.release]),
-        )
-        password: pulumi.Output[str] = pulumi.Output.secret(first.data).apply(_decoded_password)  # type: ignore[arg-type] # its stub accepts no Output
-        self.admin_password = password
         self.register_outputs({})
-
-
-def _decoded_password(data: Mapping[str, str]) -> str:
-    return base64.b64decode(data["password"]).decode()
 
 
 def chart_configs(poll_interval: int) -> dict[str, Any]:

@@ -24,20 +24,17 @@ if TYPE_CHECKING:
 SCRIPTS: Final = "components/scripts"
 
 
-def engine() -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-    """Return the URL and the platform of the host's Docker engine; unknown in a preview that can't ask for them.
-
-    The Docker provider connects as soon as it is configured, which it is not while a value is unknown. So a preview
-    works on a machine without Docker, and a real run says at once what is missing.
+def engine() -> tuple[str, str] | None:
+    """Return the URL and the platform of the host's Docker engine, or None in a preview that can't ask for them.
 
     Raises:
         UnreachableError: this is not a preview, and no engine answers.
     """
     try:
-        return pulumi.Output.from_input(docker_engine.endpoint()), pulumi.Output.from_input(docker_engine.platform())
+        return docker_engine.endpoint(), docker_engine.platform()
     except docker_engine.UnreachableError:
         if is_dry_run():
-            return _unknown(), _unknown()
+            return None
         raise
 
 
@@ -78,7 +75,11 @@ class AppImage(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AppImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:image:AppImage", name, {}, opts)
-        endpoint, platform = engine()
+        asked = engine()
+        # The Docker provider connects as soon as it is configured, which it is not while a value is unknown. So a
+        # preview works without Docker; what it can't compare then, it takes as it was.
+        endpoint, platform = asked or (_unknown(), _unknown())
+        ignored = [] if asked else ["build"]
         provider = docker.Provider(f"{name}-engine", host=endpoint, opts=pulumi.ResourceOptions(parent=self))
         self.references: dict[str, pulumi.Output[str]] = {}
         self.ids: dict[str, pulumi.Output[str]] = {}
@@ -96,7 +97,7 @@ class AppImage(pulumi.ComponentResource):
                     # Another generation after a loss makes the engine build it again.
                     args={"VERSION": version, "PYTHON_IMAGE": versions.PYTHON_IMAGE, "GENERATION": presence.generation},
                 ),
-                opts=pulumi.ResourceOptions(parent=self, provider=provider),
+                opts=pulumi.ResourceOptions(parent=self, provider=provider, ignore_changes=ignored),
             )
             self.references[version] = image.image_name
             self.ids[version] = image.repo_digest  # of an image that is not pushed, the ID of its content

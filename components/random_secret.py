@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+import bcrypt
 import pulumi
 from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
@@ -14,7 +15,9 @@ class _Provider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make a URL-safe value of ``bytes`` random bytes, a number that the engine hands over as a float."""
-        return CreateResult(id_="made", outs={**props, "value": secrets.token_urlsafe(int(props["bytes"]))})
+        value = secrets.token_urlsafe(int(props["bytes"]))
+        digest = bcrypt.hashpw(value.encode(), bcrypt.gensalt()).decode()
+        return CreateResult(id_="made", outs={**props, "value": value, "bcrypt": digest})
 
 
 class RandomSecret(Resource, module="random", name="Secret"):
@@ -22,9 +25,11 @@ class RandomSecret(Resource, module="random", name="Secret"):
 
     Attributes:
         value: the text; 4 characters for every 3 bytes.
+        bcrypt: its bcrypt hash, which stays the same as well.
     """
 
     value: pulumi.Output[str]
+    bcrypt: pulumi.Output[str]
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions, *, size: int = 24) -> None:
         """Make the secret.
@@ -37,6 +42,6 @@ class RandomSecret(Resource, module="random", name="Secret"):
         super().__init__(
             _Provider(),
             name,
-            {"bytes": size, "value": None},
-            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["value"])),
+            {"bytes": size, "value": None, "bcrypt": None},
+            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["value", "bcrypt"])),
         )
