@@ -19,6 +19,7 @@ ANSWER_TIME: Final = 30  # seconds for a question to the engine
 START_TIME: Final = 60  # seconds until an engine that was just installed must answer
 INSTALL: Final = "INSTALL_DOCKER"
 OLDEST: Final = "20.10"
+NOT_INSTALLED: Final = "Docker is not installed"
 SOCKET_GROUP: Final = "sudo usermod -aG docker $USER, then log out and in again"
 
 
@@ -40,7 +41,7 @@ class Engine:
 def look() -> Engine:
     """Ask the engine for its version."""
     if shutil.which("docker", path=environment()["PATH"]) is None:
-        return Engine(problem="Docker is not installed", fix=how_to_install())
+        return Engine(problem=NOT_INSTALLED, fix=how_to_install())
     command = ["docker", "version", "--format", "{{.Server.Version}}"]
     try:
         done = subprocess.run(

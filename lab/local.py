@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,11 +83,28 @@ def forget_salts() -> None:
 
 def _set_filter() -> None:
     """Keep `encryptionsalt` out of commits: it is each user's own, written to a file that all share."""
-    git = ["git", "-C", str(paths.ROOT)]
-    if subprocess.run([*git, "rev-parse", "--git-dir"], capture_output=True, check=False).returncode:
-        return  # no repository: the project was unpacked from an archive
+    if not _in_repository():
+        return
     for action, command in FILTER.items():
         key = f"filter.iot-salt.{action}"
-        has = subprocess.run([*git, "config", "--local", key], capture_output=True, text=True, check=False)
-        if has.stdout.rstrip("\n") != command:
-            subprocess.run([*git, "config", "--local", key, command], check=True)
+        if _git("config", "--local", key).stdout.rstrip("\n") != command:
+            _git("config", "--local", key, command).check_returncode()
+
+
+def settle(stack: str) -> None:
+    """Let Git see that a stack's file is as committed, but for the salt.
+
+    Git takes a file for changed when its size is another one, until it is told to look; its content stays as it is.
+    """
+    file = f"Pulumi.{stack}.yaml"
+    if _in_repository() and not _git("diff", "--exit-code", "--", file).stdout:
+        _git("add", "--", file)
+
+
+def _in_repository() -> bool:
+    # Unpacked from an archive, the project is in none; without Git, the checks say so in their own words.
+    return shutil.which("git") is not None and _git("rev-parse", "--git-dir").returncode == 0
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=paths.ROOT, capture_output=True, text=True, check=False)

@@ -170,8 +170,9 @@ def program(name: str, *, fix: str = "") -> Check:
 
 def engine() -> Check:
     """Check the Docker engine."""
-    found = docker.look()
-    return Check(name="docker", wanted=f"{docker.OLDEST} or later", found=found.version or found.problem, fix=found.fix)
+    engine = docker.look()
+    found = "" if engine.problem == docker.NOT_INSTALLED else engine.version or engine.problem
+    return Check(name="docker", wanted=f"{docker.OLDEST} or later", found=found, fix=engine.fix)
 
 
 def plugin(name: str) -> Check:

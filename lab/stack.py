@@ -92,6 +92,7 @@ def ensure(stack: str) -> None:
     """Create a stack unless it exists."""
     if not exists(stack):
         pulumi("stack", "init", "--secrets-provider", "passphrase", "--stack", stack)
+        local.settle(stack)
 
 
 def outputs(stack: str, *, show_secrets: bool = False) -> dict[str, Any]:

@@ -1,0 +1,450 @@
+"""What `make setup` and `make up` do on a machine: the passphrase, Git's filter, Docker, the needs of each stack."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from components import versions
+from components.errors import LabError
+from lab import chart, docker, environment, local, needs, paths, plugins
+from lab.commands import clean, destroy, doctor, setup
+from tests.site import link_commands, write_command
+
+ROOT: Final = Path(__file__).parents[2]
+SALT: Final = "encryptionsalt: v1:abc=:v1:def\n"
+STACK_FILE: Final = "config:\n  iot:part: p3\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a project that has the real settings and an empty .lab."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for file in ("Pulumi.yaml", "Pulumi.p1.yaml", "Pulumi.p2.yaml", "Pulumi.p3.yaml", ".gitattributes", ".gitignore"):
+        shutil.copy(ROOT / file, folder)
+    lab = folder / ".lab"
+    for name, path in {
+        "ROOT": folder,
+        "LAB": lab,
+        "BIN": lab / "bin",
+        "STATE": lab / "state",
+        "RUN": lab / "run",
+        "PULUMI_HOME": lab / "pulumi",
+        "PASSPHRASE": lab / "passphrase",
+        "VENV": folder / ".venv",
+        "OFFLINE_DEFAULT": tmp_path / "no-such-folder",
+    }.items():
+        monkeypatch.setattr(paths, name, path)
+    monkeypatch.setattr(local, "STACKS", lab / "state" / ".pulumi" / "stacks" / "iot")
+    monkeypatch.setattr(chart, "KEPT", lab / "charts" / chart.NAME)
+    return folder
+
+
+def bring_up(stack: str, *types: str) -> None:
+    """Write a state as the engine does, with a resource of each type."""
+    local.STACKS.mkdir(parents=True, exist_ok=True)
+    resources = [{"urn": f"urn:{kind}", "type": kind} for kind in ("pulumi:pulumi:Stack", *types)]
+    state = {"version": 3, "checkpoint": {"latest": {"resources": resources}}}
+    (local.STACKS / f"{stack}.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+# The passphrase and the state
+
+
+def test_the_passphrase_is_random_stays_and_is_the_owners_alone(project: Path) -> None:
+    local.prepare()
+    first = paths.PASSPHRASE.read_text(encoding="utf-8")
+    assert len(first) >= 40
+    assert paths.PASSPHRASE.stat().st_mode & 0o777 == 0o600
+    local.prepare()
+    assert paths.PASSPHRASE.read_text(encoding="utf-8") == first
+    paths.PASSPHRASE.unlink()
+    local.prepare()
+    assert paths.PASSPHRASE.read_text(encoding="utf-8") != first
+
+
+def test_pulumi_is_told_of_the_passphrase_by_file_never_by_value(project: Path) -> None:
+    local.prepare()
+    env = environment.environment()
+    assert env["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(paths.PASSPHRASE)
+    assert paths.PASSPHRASE.read_text(encoding="utf-8") not in env.values()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PULUMI_CONFIG_PASSPHRASE", "mine"), ("PULUMI_CONFIG_PASSPHRASE", ""), ("PULUMI_CONFIG_PASSPHRASE_FILE", "/f")],
+)
+def test_a_passphrase_of_the_users_wins(project: Path, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    local.prepare()
+    assert not paths.PASSPHRASE.exists()
+    env = environment.environment()
+    assert env[name] == value
+    assert env.get("PULUMI_CONFIG_PASSPHRASE_FILE") != str(paths.PASSPHRASE)
+
+
+def test_a_state_whose_passphrase_is_gone_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring_up("p3")
+    with pytest.raises(LabError, match=r"passphrase is gone.*knows the stacks p3"):
+        local.prepare()
+    assert not paths.PASSPHRASE.exists()
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "the same as then")
+    local.prepare()
+
+
+def test_a_new_passphrase_forgets_the_salt_of_a_lost_one(project: Path) -> None:
+    (project / "Pulumi.p3.yaml").write_text(STACK_FILE + SALT, encoding="utf-8")
+    local.prepare()
+    assert (project / "Pulumi.p3.yaml").read_text(encoding="utf-8") == STACK_FILE
+
+
+def test_an_existing_passphrase_keeps_its_salt(project: Path) -> None:
+    local.prepare()
+    (project / "Pulumi.p3.yaml").write_text(STACK_FILE + SALT, encoding="utf-8")
+    local.prepare()
+    assert (project / "Pulumi.p3.yaml").read_text(encoding="utf-8") == STACK_FILE + SALT
+
+
+def test_encrypted_values_keep_their_salt(project: Path) -> None:
+    text = STACK_FILE + "  iot:gitPassword:\n    secure: v1:xyz\n" + SALT
+    (project / "Pulumi.p3.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(LabError, match=r"Pulumi\.p3\.yaml has values that only the passphrase"):
+        local.forget_salts()
+    assert (project / "Pulumi.p3.yaml").read_text(encoding="utf-8") == text
+
+
+def test_the_salt_of_a_user_does_not_get_into_git(project: Path) -> None:
+    def git(*arguments: str) -> str:
+        command = ["git", "-c", "user.name=n", "-c", "user.email=e@example.com", *arguments]
+        return subprocess.run(command, cwd=project, check=True, capture_output=True, text=True).stdout
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "all")
+    local.prepare()
+    with (project / "Pulumi.p3.yaml").open("a", encoding="utf-8") as file:
+        file.write(SALT)
+    local.settle("p3")
+    assert git("status", "--porcelain") == ""
+    with (project / "Pulumi.p3.yaml").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    git("commit", "--quiet", "--all", "-m", "a change")
+    committed = git("show", "HEAD:Pulumi.p3.yaml")
+    assert "# changed" in committed
+    assert "encryptionsalt" not in committed
+    local.settle("p3")
+    assert "encryptionsalt" in (project / "Pulumi.p3.yaml").read_text(encoding="utf-8")
+
+
+def test_a_change_of_the_users_is_not_put_into_gits_index(project: Path) -> None:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=project, check=True, capture_output=True, text=True).stdout
+
+    git("init", "--quiet")
+    git("add", ".")
+    local.prepare()
+    with (project / "Pulumi.p3.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"# changed\n{SALT}")
+    local.settle("p3")
+    assert "# changed" not in git("show", ":Pulumi.p3.yaml")
+
+
+def test_a_project_outside_git_works_as_well(project: Path) -> None:
+    local.prepare()
+    assert paths.STATE.is_dir()
+
+
+def test_a_machine_without_git_is_told_so_by_the_checks(project: Path, path: Path) -> None:
+    local.prepare()
+    assert not needs.program("git").ok
+
+
+def test_nothing_of_lab_is_for_git() -> None:
+    ignored = subprocess.run(
+        ["git", "check-ignore", ".lab/passphrase", ".lab/state/x", ".venv/bin/python"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ignored.stdout.split() == [".lab/passphrase", ".lab/state/x", ".venv/bin/python"]
+
+
+# Clean and destroy
+
+
+def arguments(stack: str = "p3") -> argparse.Namespace:
+    return argparse.Namespace(stack=stack, arguments=[])
+
+
+def test_clean_refuses_while_a_stack_is_up(project: Path) -> None:
+    local.prepare()
+    bring_up("p2", "kubernetes:core/v1:Namespace")
+    bring_up("p3")
+    with pytest.raises(LabError, match=r"still up: p2\..*make destroy STACK=p2"):
+        clean.run(arguments())
+    assert paths.PASSPHRASE.exists()
+
+
+def test_clean_removes_everything_of_a_destroyed_stack(project: Path) -> None:
+    local.prepare()
+    bring_up("p3")
+    paths.VENV.mkdir()
+    (project / "Pulumi.p3.yaml").write_text(STACK_FILE + SALT, encoding="utf-8")
+    assert clean.run(arguments()) == 0
+    assert not paths.LAB.exists()
+    assert not paths.VENV.exists()
+    # With its passphrase gone the salt would make the next `up` fail.
+    assert (project / "Pulumi.p3.yaml").read_text(encoding="utf-8") == STACK_FILE
+
+
+def test_clean_twice_is_fine(project: Path) -> None:
+    assert clean.run(arguments()) == 0
+    assert clean.run(arguments()) == 0
+
+
+def test_destroying_what_never_was_needs_no_tool(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(project))
+    assert destroy.run(arguments()) == 0
+    assert "the stack p3 was never brought up: nothing to destroy" in capsys.readouterr().err
+
+
+# Docker
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder that is all of PATH."""
+    folder = tmp_path / "path"
+    link_commands(folder, "bash", "cat", "chmod", "env")
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("said", "problem", "fix"),
+    [
+        (
+            "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
+            "permission denied",
+            "usermod -aG docker",
+        ),
+        (
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+            "is not running",
+            "start",
+        ),
+        ("error during connect: something new", "something new", "docker version"),
+        ("", "it said nothing", "docker version"),
+    ],
+)
+def test_each_trouble_with_docker_has_its_own_words(
+    project: Path, path: Path, said: str, problem: str, fix: str
+) -> None:
+    write_command(path, "docker", f"#!/usr/bin/env bash\ncat >&2 <<'E'\n{said}\nE\nexit 1\n")
+    found = docker.look()
+    assert (found.version, problem in found.problem) == ("", True), found
+    assert fix in found.fix or fix == "start", found
+
+
+def test_docker_that_answers_is_fine(project: Path, path: Path) -> None:
+    write_command(path, "docker", "28.1.0")
+    assert docker.look() == docker.Engine(version="28.1.0")
+
+
+def test_an_old_docker_is_named(project: Path, path: Path) -> None:
+    write_command(path, "docker", "19.03.5")
+    assert docker.look().problem == "Docker is 19.03.5"
+
+
+def test_no_docker_says_how_to_get_it(project: Path, path: Path) -> None:
+    found = docker.look()
+    assert found.problem == "Docker is not installed"
+    assert "install" in found.fix
+
+
+def fake_apt(path: Path, log: Path) -> None:
+    """Put an apt-get on PATH that notes its arguments and installs a docker that answers."""
+    write_command(
+        path,
+        "apt-get",
+        f'#!/usr/bin/env bash\necho "$*" >>{log}\n'
+        f'[ "$1" = update ] || {{ printf "#!/bin/sh\\necho 27.0.1\\n" >{path}/docker; chmod +x {path}/docker; }}\n',
+    )
+
+
+def test_root_gets_docker_installed_when_told_to(
+    project: Path, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_apt(path, tmp_path / "apt.log")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("INSTALL_DOCKER", "1")
+    docker.offer()
+    assert (tmp_path / "apt.log").read_text(encoding="utf-8") == "update\ninstall --yes docker.io\n"
+    assert docker.look().version == "27.0.1"
+
+
+@pytest.mark.parametrize(("user", "told"), [(0, ""), (1000, "1")])
+def test_docker_is_not_installed_unasked_nor_without_the_right(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, told: str
+) -> None:
+    fake_apt(path, tmp_path / "apt.log")
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setenv("INSTALL_DOCKER", told)
+    docker.offer()
+    assert not (tmp_path / "apt.log").exists()
+    assert "apt-get install docker.io" in docker.look().fix
+
+
+def test_a_failed_installation_of_docker_is_an_error(
+    project: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_command(path, "apt-get", "#!/usr/bin/env bash\nexit 100\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("INSTALL_DOCKER", "1")
+    with pytest.raises(LabError, match="apt-get update failed"):
+        docker.offer()
+
+
+# What a stack needs
+
+
+def test_p3_needs_docker_k3d_and_the_chart(project: Path) -> None:
+    found = needs.of("p3")
+    assert (found.tools, found.docker, found.chart, found.provider) == (("pulumi", "k3d", "kubectl"), True, True, None)
+
+
+def test_p3_on_an_own_cluster_needs_no_k3d(project: Path) -> None:
+    text = "config:\n  iot:kubeconfig: /k\n  iot:appImage: me/app:v1\n  iot:argocdChart: /c.tgz\n"
+    (project / "Pulumi.p3.yaml").write_text(text, encoding="utf-8")
+    found = needs.of("p3")
+    assert (found.tools, found.docker, found.chart) == (("pulumi", "kubectl"), False, False)
+
+
+def test_p1_needs_vagrant_and_neither_docker_nor_k3d(project: Path) -> None:
+    found = needs.of("p1")
+    assert (found.tools, found.docker, found.chart, found.provider) == (("pulumi",), False, False, "virtualbox")
+
+
+def test_p2_needs_docker_to_build_the_app(project: Path) -> None:
+    assert needs.of("p2").docker
+    (project / "Pulumi.p2.yaml").write_text("config:\n  iot:appImage: me/app:v1\n", encoding="utf-8")
+    assert not needs.of("p2").docker
+
+
+def test_vagrants_docker_provider_needs_docker(project: Path) -> None:
+    (project / "Pulumi.p1.yaml").write_text("config:\n  iot:vagrantProvider: docker\n", encoding="utf-8")
+    assert needs.of("p1").docker
+
+
+def test_an_unknown_stack_is_named_with_those_there_are(project: Path) -> None:
+    with pytest.raises(LabError, match=r"there is no stack 'p4'\. expected one of p1, p2, p3"):
+        needs.of("p4")
+
+
+def test_the_doctor_prints_a_line_per_need_and_fails_when_one_is_missing(
+    project: Path, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_command(path, "git", "git version 2.50.1")
+    assert doctor.run(arguments()) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["missing"] * 7 + ["ok", "missing", "missing"]
+    assert any(line.startswith("ok      git") and "2.50.1" in line for line in lines)
+    assert any(line.startswith("missing k3d") and versions.K3D in line and "make setup" in line for line in lines)
+
+
+def test_the_doctor_is_content_when_everything_is_there(
+    project: Path, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, said in {
+        "git": "git version 2.50.1",
+        "curl": "curl 8.1.2 (...)",
+        "docker": "28.0.0",
+        "pulumi": f"v{versions.PULUMI}",
+        "pulumi-language-python": "",
+        "k3d": f"k3d version v{versions.K3D}",
+        "kubectl": f"Client Version: v{versions.KUBECTL}",
+        **{f"pulumi-resource-{name}": "" for name in versions.PULUMI_PLUGINS},
+    }.items():
+        write_command(path, name, said)
+    offline_chart(project)
+    chart.ensure()
+    assert doctor.run(arguments()) == 0, capsys.readouterr().out
+
+
+def test_everything_that_is_missing_on_the_host_is_said_at_once(project: Path, path: Path) -> None:
+    with pytest.raises(LabError) as error:
+        setup.host(needs.of("p1"))
+    message = str(error.value)
+    for name in ("git is missing", "curl is missing", "vagrant is missing", "VBoxManage is missing"):
+        assert name in message
+
+
+# Pulumi's plugins and the chart
+
+
+def test_a_plugin_that_was_fetched_counts_in_its_version_only(project: Path, path: Path) -> None:
+    folder = paths.PULUMI_HOME / "plugins"
+    (folder / "resource-command-v0.0.1").mkdir(parents=True)
+    assert not plugins.is_here("command")
+    (folder / f"resource-command-v{versions.PULUMI_PLUGINS['command']}").mkdir()
+    assert plugins.is_here("command")
+
+
+def test_a_plugin_that_can_not_be_fetched_is_named_with_its_address(project: Path, path: Path) -> None:
+    write_command(path, "pulumi", "#!/usr/bin/env bash\nexit 1\n")
+    with pytest.raises(LabError) as error:
+        plugins.ensure(["docker"])
+    assert "https://get.pulumi.com/releases/plugins/pulumi-resource-docker-v" in str(error.value)
+    assert "put pulumi-resource-docker on PATH" in str(error.value)
+
+
+def test_pulumi_fetches_plugins_from_the_mirror_unless_told_otherwise(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES"
+    assert name not in environment.environment()
+    monkeypatch.setenv("IOT_MIRROR", "https://mirror.example.com/")
+    assert environment.environment()[name] == ".*=https://mirror.example.com/get.pulumi.com/releases/plugins"
+    monkeypatch.setenv(name, "mine")
+    assert environment.environment()[name] == "mine"
+
+
+def offline_chart(project: Path) -> Path:
+    """Put a chart into the offline folder, and return it."""
+    paths.OFFLINE_DEFAULT.joinpath("charts").mkdir(parents=True)
+    own = paths.OFFLINE_DEFAULT / "charts" / chart.NAME
+    own.write_bytes(b"a chart of the user's own")
+    return own
+
+
+def test_the_offline_folders_chart_is_used_as_it_is_and_kept(project: Path) -> None:
+    own = offline_chart(project)
+    chart.ensure()
+    assert chart.KEPT.read_bytes() == own.read_bytes()
+    assert chart.is_kept()
+
+
+def test_a_changed_chart_in_the_offline_folder_is_taken_anew(project: Path) -> None:
+    own = offline_chart(project)
+    chart.ensure()
+    own.write_bytes(b"another one")
+    assert not chart.is_kept()
+    chart.ensure()
+    assert chart.KEPT.read_bytes() == b"another one"
+
+
+def test_a_chart_that_is_not_the_official_one_is_not_taken_for_it(project: Path) -> None:
+    chart.KEPT.parent.mkdir(parents=True)
+    chart.KEPT.write_bytes(b"left by an offline folder that is gone")
+    assert not chart.is_kept()
