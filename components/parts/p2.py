@@ -28,8 +28,8 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
         root: the project's folder.
 
     Returns:
-        ``nodes``, ``urls`` (how to ask for each app), ``hosts`` (the line for /etc/hosts), ``kubeconfig`` (secret) and
-        ``next`` (what to run next).
+        ``nodes``, ``routes`` (which host leads to which app), ``hosts`` (the line for /etc/hosts), ``kubeconfig``
+        (secret) and ``next`` (what to run next).
 
     Raises:
         LabError: something that the machine needs is missing, or taken.
@@ -134,9 +134,16 @@ def _outputs(settings: Settings, server: k3s.K3sServer, default: str) -> dict[st
         "nodes": [
             {"machine": machine.name, "name": node_name(machine.name), "role": "server", "address": machine.address}
         ],
-        "urls": {app.name: f'curl -H "Host: {app.host}" http://{address}' for app in settings.apps}
-        | {"default": f"curl http://{address} ({default} answers)"},
+        # Whom each host leads to; the last one is for every other host, and for none.
+        "routes": [
+            *({"url": f"http://{address}/", "host": app.host, "app": app.name} for app in settings.apps),
+            {"url": f"http://{address}/", "host": "", "app": default},
+        ],
         "hosts": f"{address} {' '.join(app.host for app in settings.apps)}",
         "kubeconfig": server.kubeconfig,
-        "next": [f"make check STACK={settings.stack}", "docs/p2.md says how to see the apps in a browser"],
+        "next": [
+            f'curl -H "Host: {settings.apps[0].host}" http://{address}',
+            f"make check STACK={settings.stack}",
+            "docs/p2.md says how to see the apps in a browser",
+        ],
     }
