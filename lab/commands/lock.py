@@ -20,6 +20,8 @@ LOCKS: Final = {
     "app/requirements": ["--python-version", "3.13"],
     "requirements": ["--python-version", "3.10", "--universal"],
     "requirements-dev": ["--python-version", "3.10", "--universal"],
+    "lab/checks/requirements": ["--python-version", "3.10", "--universal"],
+    "policy/requirements": ["--python-version", "3.10", "--universal"],
 }
 
 
