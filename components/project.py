@@ -59,7 +59,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise LabError(f"{path.name} can't be read", why=str(error), fix=f"git checkout {path.name}") from error
+        raise LabError(
+            f"{path.name} can't be read", why=" ".join(str(error).split()), fix=f"git checkout {path.name}"
+        ) from error
     if not isinstance(content, dict):
         raise LabError(f"{path.name} is empty", why="a mapping was expected", fix=f"git checkout {path.name}")
     return content

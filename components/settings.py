@@ -36,7 +36,10 @@ IMAGE: Final = re.compile(
     r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-GIT_URL: Final = re.compile(r"(https?://[^\s/@]+/\S+|ssh://\S+/\S+|[\w.-]+@[\w.-]+:\S+)")
+GIT_URL: Final = re.compile(r"(https?://[^\s/@]+/\S+|ssh://([^\s/@:]+@)?[^\s/@]+/\S+|[\w.-]+@[\w.-]+:\S+)")
+# What can be a key of a ConfigMap, between slashes: the embedded Git server is given its files in one.
+GIT_PATH: Final = re.compile(r"(?!-)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/?")
+CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,11 +215,13 @@ class _Reader:
         self._config = config
         self._root = root
         self.problems: list[LabError] = []
+        self.refused: set[str] = set()
 
     def refuse(self, key: str, value: object, expected: str, fix: str = "") -> None:
+        self.refused.add(key)
         self.problems.append(
             LabError(
-                f"{PROJECT}:{key} is {value!r}",
+                f"{PROJECT}:{key} is {CREDENTIALS.sub('://(hidden)@', repr(value))}",
                 why=f"expected {expected}",
                 fix=fix or f"pulumi config set {PROJECT}:{key} VALUE",
             )
@@ -276,7 +281,7 @@ class _Reader:
         for port in listed:
             if not isinstance(port, int) or isinstance(port, bool) or port not in HOST_PORTS:
                 self.refuse(host_ports, port, f"ports from {HOST_PORTS.start} to {HOST_PORTS.stop - 1}")
-        if not listed:
+        if not listed and host_ports not in self.refused:
             self.refuse(host_ports, listed, "at least one port")
         ports = tuple(port for port in listed if isinstance(port, int)) or (1,)
         return PortSettings(
@@ -298,8 +303,13 @@ class _Reader:
         if not value:
             return None
         match = IMAGE.fullmatch(value)
-        if not match or not match["tag"] or match["tag"] == "latest":
-            self.refuse(key, value, "an image with a tag that is not latest, such as registry.example/flask-app:v1")
+        # An image that is named by its digest is saved without its tag, and so can't be brought into a node.
+        if not match or not match["tag"] or match["tag"] == "latest" or match["digest"]:
+            self.refuse(
+                key,
+                value,
+                "an image with a tag that is not latest and without a digest, such as registry.example/flask-app:v1",
+            )
         return value
 
 
@@ -432,8 +442,8 @@ def _cluster(reader: _Reader) -> ClusterSettings:
 
 def _git(reader: _Reader) -> GitSettings:
     path = reader.text("gitPath")
-    if not path or path.startswith("/") or ".." in Path(path).parts:
-        reader.refuse("gitPath", path, "a folder inside the repository, relative to its root")
+    if not GIT_PATH.fullmatch(path) or ".." in Path(path).parts:
+        reader.refuse("gitPath", path, "a folder inside the repository, relative to its root, without spaces")
     return GitSettings(
         url=reader.text(
             "gitUrl", "https://..., ssh://... or user@host:path, without a password in it", GIT_URL, empty=True
@@ -460,25 +470,38 @@ def _check_together(reader: _Reader, settings: Settings) -> None:
 
 
 def _check_ports(reader: _Reader, settings: Settings) -> None:
-    services = {"app": settings.app_port, "argocd": settings.argocd_port, "git": settings.git_port}
-    node_ports: dict[int, str] = {}
-    host_ports = {settings.cluster.api_port: "apiPort"}
-    for name, port in services.items():
-        _claim(reader, node_ports, port.node_port, f"{name}NodePort")
-        for host_port in port.host_ports:
-            _claim(reader, host_ports, host_port, f"{name}Ports")
+    services = {"app": settings.app_port, "argocd": settings.argocd_port}
+    if not settings.git.url:
+        services["git"] = settings.git_port
+    node_ports = [(port.node_port, f"{name}NodePort") for name, port in services.items()]
+    host_ports = [(settings.cluster.api_port, "apiPort")]
+    host_ports += [(number, f"{name}Ports") for name, port in services.items() for number in port.host_ports]
+    _check_distinct(reader, node_ports)
+    # An existing cluster is reached at its node ports alone.
+    _check_distinct(reader, [] if settings.cluster.kubeconfig else host_ports)
 
 
-def _claim(reader: _Reader, taken: dict[int, str], port: int, key: str) -> None:
-    if port in taken:
-        reader.refuse(key, port, f"a port of its own, but {PROJECT}:{taken[port]} has it")
-    taken[port] = key
+def _check_distinct(reader: _Reader, ports: list[tuple[int, str]]) -> None:
+    """Refuse a port that another setting has; a setting that was refused already has none."""
+    taken: dict[int, str] = {}
+    for port, key in [each for each in ports if each[1] not in reader.refused]:
+        if port in taken:
+            reader.refuse(key, port, f"a port of its own, but {PROJECT}:{taken[port]} has it")
+        taken[port] = key
 
 
 def _check_git(reader: _Reader, settings: Settings) -> None:
     git = settings.git
     if git.url is None and (git.username or git.password or git.ssh_key):
         reader.refuse("gitUrl", "", "the repository that the Git credentials are for")
+    if git.url is None and "__" in git.path:
+        reader.refuse("gitPath", git.path, "no __ in it, which stands for / on the way into the embedded Git server")
+    if git.password and not git.username:
+        reader.refuse("gitUsername", "", "the user that gitPassword belongs to (any name with a token of GitHub)")
+    if git.username and not git.password:
+        reader.refuse(
+            "gitPassword", "", "the password of gitUsername", f"pulumi config set --secret {PROJECT}:gitPassword"
+        )
     if git.ssh_key and git.url and git.url.startswith("http"):
         reader.refuse("gitUrl", git.url, "an SSH URL, because gitSshKey is set")
     if git.password and git.url and not git.url.startswith("http"):
@@ -501,6 +524,8 @@ def _check_addresses(reader: _Reader, machines: MachineSettings) -> None:
 
 def _check_apps(reader: _Reader, settings: Settings) -> None:
     names = [app.name for app in settings.apps]
+    if "apps" in reader.refused:
+        return
     if not names:
         reader.refuse("apps", {}, "at least one app")
     hosts = [app.host for app in settings.apps]
