@@ -101,7 +101,13 @@ class WebApp(pulumi.ComponentResource):
         )
         service = kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata=metadata,
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=args.app,
+                namespace=args.namespace,
+                labels=labels,
+                # The Deployment waits for its pods, and the routes are tried: waiting for the Service adds 10 s.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
             spec=kubernetes.core.v1.ServiceSpecArgs(
                 selector=labels,
                 ports=[kubernetes.core.v1.ServicePortArgs(name="http", port=SERVICE_PORT, target_port="http")],
