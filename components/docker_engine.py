@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform as host
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,6 +55,29 @@ def platform() -> str:
     return run(["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"], timeout=ANSWER)
 
 
+def whereabouts() -> list[str]:
+    """Return what tells this engine from that of another machine: the host's name and the engine's ID.
+
+    Either may change in the life of a laptop, with the network it is in or when Docker is reset.
+
+    Raises:
+        UnreachableError: no engine answers.
+    """
+    return [host.node(), _ask("--format", "{{.ID}}")]
+
+
+def is_at(whereabouts_then: list[str]) -> bool:
+    """Say whether something that was made at an engine can be expected at this one.
+
+    Args:
+        whereabouts_then: what ``whereabouts`` said when it was made.
+
+    Raises:
+        UnreachableError: no engine answers.
+    """
+    return bool(set(whereabouts_then) & set(whereabouts()))
+
+
 def cgroup_version() -> str:
     """Return "1" or "2".
 
@@ -103,7 +127,13 @@ def has_image(reference: str) -> bool:
         UnreachableError: no engine answers.
     """
     _ask()
-    return bool(run(["docker", "image", "ls", "--quiet", reference], timeout=ANSWER))
+    try:
+        # Not `image ls`, which does not find what is named with docker.io/ in front.
+        return bool(run(["docker", "image", "inspect", "--format", "{{.Id}}", reference], timeout=ANSWER))
+    except CommandError as error:
+        if "no such image" in str(error).lower():
+            return False
+        raise
 
 
 def ensure_image(reference: str) -> None:
@@ -129,10 +159,18 @@ def ensure_image(reference: str) -> None:
 
 def _ask(*arguments: str) -> str:
     try:
-        return run(["docker", "info", *(arguments or ("--format", "{{.ServerVersion}}"))], timeout=ANSWER)
+        answer = run(["docker", "info", *(arguments or ("--format", "{{.ServerVersion}}"))], timeout=ANSWER)
     except CommandError as error:
-        raise UnreachableError(
-            "Docker does not answer",
-            why=str(error),
-            fix="start Docker (Docker Desktop, or `sudo systemctl start docker`), and try `docker info`",
-        ) from error
+        raise _unreachable(str(error)) from error
+    if not answer:
+        # Older command lines print an empty line, and end with success.
+        raise _unreachable("`docker info` says nothing of an engine")
+    return answer
+
+
+def _unreachable(why: str) -> UnreachableError:
+    return UnreachableError(
+        "Docker does not answer",
+        why=why,
+        fix="start Docker (Docker Desktop, or `sudo systemctl start docker`), and try `docker info`",
+    )

@@ -109,7 +109,8 @@ class K3dClusterProvider(ResourceProvider):
     Inputs: ``name``, ``stack``, ``nodes`` (how many), ``config`` (k3d's configuration without labels, JSON),
     ``archive`` (path of an archive of images that the nodes load when they are made, or empty), ``images`` (those
     that k3d itself needs), ``timeout`` (seconds).
-    Outputs: the inputs, ``kubeconfig`` (to be marked secret by the resource) and ``node_names`` (of containers).
+    Outputs: the inputs, ``kubeconfig`` (to be marked secret by the resource), ``node_names`` (of containers) and
+    ``made_at`` (which engine has them).
     """
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
@@ -119,8 +120,11 @@ class K3dClusterProvider(ResourceProvider):
         if not replaces:
             try:
                 found = Found(_news["name"])
+                known = docker_engine.is_at(_olds["made_at"])
             except docker_engine.UnreachableError:
-                # Another machine, or Docker is stopped: nothing is known, so nothing is planned.
+                known = False
+            if not known:
+                # Docker is stopped, or this is another machine: nothing is known, so nothing is planned.
                 return DiffResult(changes=False)
             lost = found.label(ID_LABEL) != _id or len(found.nodes) != _news["nodes"]
             replaces = ["kubeconfig"] if lost else []
@@ -160,14 +164,21 @@ class K3dClusterProvider(ResourceProvider):
         """Say whether the cluster is still there; for `pulumi refresh`."""
         try:
             found = Found(props["name"])
+            gone = found.label(ID_LABEL) != id_ and docker_engine.is_at(props["made_at"])
         except docker_engine.UnreachableError:
-            return ReadResult(id_, props)
-        return ReadResult(id_, props) if found.label(ID_LABEL) == id_ else ReadResult("", {})
+            gone = False
+        return ReadResult("", {}) if gone else ReadResult(id_, props)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Delete the cluster with its network and volumes; nothing to do when it is gone or someone else's."""
         if Found(_props["name"]).belongs_to(_props["stack"]):
             _delete(_props["name"])
+        elif not docker_engine.is_at(_props["made_at"]):
+            raise LabError(
+                f"The cluster {_props['name']} is on the machine {_props['made_at'][0]}, not on this one",
+                why="only that machine can delete it",
+                fix="run `pulumi destroy` there; if that machine is gone, `pulumi state delete URN`",
+            )
 
 
 def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
@@ -195,14 +206,22 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
                 ["cluster", "create", "--config", str(path), "--timeout", f"{props['timeout']}s"],
                 timeout=props["timeout"] + DELETE,
             )
+            _wait_ready(Found(props["name"]), props["timeout"])
         except CommandError as error:
-            _delete(props["name"])
             raise LabError(
-                f"The k3d cluster {props['name']} did not come up, and what there was of it is removed again",
+                f"The k3d cluster {props['name']} did not come up, and {_remove_debris(props['name'])}",
                 why=str(error),
                 fix="docs/troubleshooting.md, or try `k3d cluster create test` by hand",
             ) from error
-    _wait_ready(Found(props["name"]), props["timeout"])
+
+
+def _remove_debris(name: str) -> str:
+    """Delete what a failed creation left, which no state knows of; return what became of it."""
+    try:
+        _delete(name)
+    except CommandError as error:
+        return f"what there is of it could not be removed ({error}): `k3d cluster delete {name}`"
+    return "what there was of it is removed again"
 
 
 def _start(found: Found, timeout: int) -> None:
@@ -232,7 +251,7 @@ def _wait_ready(found: Found, timeout: int) -> None:
 def _outputs(props: dict[str, Any], found: Found) -> dict[str, Any]:
     kubeconfig = _k3d(["kubeconfig", "get", props["name"]], timeout=docker_engine.ANSWER)
     nodes = sorted(node.name for node in found.nodes)
-    return {**props, "kubeconfig": kubeconfig + "\n", "node_names": nodes}
+    return {**props, "kubeconfig": kubeconfig + "\n", "node_names": nodes, "made_at": docker_engine.whereabouts()}
 
 
 def _k3d(arguments: list[str], *, timeout: float) -> str:

@@ -19,6 +19,14 @@ PULL_SECONDS = 1800
 
 
 def main() -> None:
+    """Load all images into all nodes, or say why not."""
+    try:
+        load_all()
+    except RuntimeError as error:
+        sys.exit(f"{error}. Fix: see whether `docker info` answers, and run again.")
+
+
+def load_all() -> None:
     """Load all images into all nodes, the nodes at the same time."""
     nodes, images = os.environ["NODES"].split(), os.environ["IMAGES"].split()
     timeout = float(os.environ["TIMEOUT"])
@@ -31,7 +39,13 @@ def main() -> None:
 
 def pull(image: str) -> None:
     """Pull an image unless the engine has it."""
-    if output("docker", "image", "ls", "--quiet", image, timeout=60):
+    try:
+        # Not `image ls`, which does not find what is named with docker.io/ in front.
+        output("docker", "image", "inspect", "--format", "{{.Id}}", image, timeout=60)
+    except RuntimeError as error:
+        if "no such image" not in str(error).lower():
+            raise
+    else:
         return
     print(f"pulling {image} (at most {PULL_SECONDS // 60} minutes)", flush=True)
     try:
