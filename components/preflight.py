@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import socket
 from typing import TYPE_CHECKING, Final
@@ -60,34 +61,48 @@ def check_k3d(cluster: ClusterSettings, ports: Iterable[int], stack: str, *, pre
         raise
     _check_version()
     k3d_provider.refuse_foreign(cluster.name, stack)
-    ours = {port for node in k3d_provider.Found(cluster.name).nodes for port in node.ports}
-    busy = [port for port in ports if port not in ours and not _is_free(cluster.bind_address, port)]
-    if busy:
-        raise all_of([_busy(cluster.bind_address, port) for port in busy])
+    # Also those of a cluster of ours with another name, which the one that is wanted takes the place of.
+    ours = {port for node in docker_engine.containers(f"{k3d_provider.STACK_LABEL}={stack}") for port in node.ports}
+    # The same one for every port when it is about the address.
+    problems = {
+        str(problem): problem
+        for port in ports
+        if port not in ours and (problem := _problem(cluster.bind_address, port))
+    }
+    if problems:
+        raise all_of([*problems.values()])
 
 
 def _check_version() -> None:
-    version = run(["k3d", "version"], timeout=docker_engine.ANSWER).split()[2].lstrip("v")
-    if version.split(".")[0] != K3D_MAJOR:
+    said = run(["k3d", "version"], timeout=docker_engine.ANSWER)
+    version = re.search(r"k3d version v(\d+)\S*", said)
+    if not version or version[1] != K3D_MAJOR:
         raise LabError(
-            f"k3d is {version}", why=f"{versions.K3D} was tried, and other majors differ", fix="`make setup`"
+            f"`k3d version` says {said.splitlines()[:1]}",
+            why=f"{versions.K3D} was tried, and other majors differ",
+            fix="`make setup`",
         )
 
 
-def _is_free(address: str, port: int) -> bool:
+def _problem(address: str, port: int) -> LabError | None:
+    """Return why a port can't be listened on, or None when it can."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((address, port))
         except OSError as error:
-            # A port that only the superuser may open is Docker's business, which opens it.
-            return error.errno == errno.EACCES
-    return True
-
-
-def _busy(address: str, port: int) -> LabError:
-    return LabError(
-        f"Port {port} of {address} is taken",
-        why="another program listens there",
-        fix=f"find it with `lsof -nP -iTCP:{port}` and stop it, or choose another port (docs/settings.md)",
-    )
+            if error.errno == errno.EACCES:
+                # A port that only the superuser may open is Docker's business, which opens it.
+                return None
+            if error.errno == errno.EADDRNOTAVAIL:
+                return LabError(
+                    f"iot:bindAddress is {address}",
+                    why="expected an address of this host",
+                    fix="pulumi config set iot:bindAddress 127.0.0.1",
+                )
+            return LabError(
+                f"Port {port} of {address} is taken",
+                why="another program listens there",
+                fix=f"find it with `lsof -nP -iTCP:{port}` and stop it, or choose another port (docs/settings.md)",
+            )
+    return None

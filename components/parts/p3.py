@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from components.settings import PortSettings, Settings
 
+CLUSTER: Final = "iot-cluster"  # of the resources; a cluster of another name takes the place of the one before
 APP: Final = "flask-app"
 NAMESPACE: Final = "dev"
 MANIFESTS: Final = "manifests/p3"
@@ -90,7 +91,7 @@ def _cluster(settings: Settings, root: Path) -> tuple[Cluster, Path | None]:
     kept = root / ".lab" / "images" / f"k3s-{hashlib.sha256(wanted.image.encode()).hexdigest()[:12]}.tar"
     archive = wanted.images_archive or (kept if kept.is_file() else None)
     made = K3dCluster(
-        wanted.name,
+        CLUSTER,
         K3dClusterArgs(
             settings=wanted, images_archive=archive, ports=ports, stack=settings.stack, timeout=settings.timeout
         ),
