@@ -43,7 +43,7 @@ class Target:
     remote: git.Remote
     image: str
     url: str
-    kubeconfig: Path
+    kubeconfig: str
 
 
 @dataclass(frozen=True, kw_only=True)

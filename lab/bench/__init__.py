@@ -1,0 +1,1 @@
+"""The benchmark: the program beside a plain script that makes the same things, in one run."""

@@ -1,0 +1,55 @@
+"""Measure p3 against a plain script that does the same, in turns, and print the figures as Markdown.
+
+It has a cluster and ports of its own, and removes all that it makes. docs/benchmark.md says what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from components.errors import LabError
+from lab import paths
+from lab.bench import table
+
+if TYPE_CHECKING:
+    import argparse
+
+PAGE: Final = paths.ROOT / "docs" / "benchmark.md"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--repetitions", type=int, default=3, help="how often each side runs (%(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of p3, as JSON")
+    parser.add_argument(
+        "--write", action="store_true", help=f"also put the figures into {PAGE.relative_to(paths.ROOT)}"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    from lab.bench import p3  # noqa: PLC0415 - it loads the whole program, which --help can do without
+
+    if args.repetitions < 1:
+        raise LabError(f"--repetitions is {args.repetitions}", why="at least 1 was expected")
+    figures = p3.measure(args.repetitions, dict(setting(each) for each in args.set))
+    print(figures)
+    if args.write:
+        table.put(PAGE, figures)
+    return 0
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Return the key and the value of a KEY=VALUE; a value that is no JSON is a text.
+
+    Raises:
+        LabError: there is no "=" in it.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise LabError(f"--set {text} has no value", why="expected KEY=VALUE", fix="--set apiPort=6551")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value

@@ -1,0 +1,178 @@
+"""The benchmark gives the plain script the program's own objects, and shows figures as they are."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from components import docker_engine, versions
+from components.errors import LabError
+from lab import graph
+from lab.bench import inputs, p3, table
+from lab.bench.table import Row, Step
+from lab.commands import bench
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[2]
+TOOL = """\
+#!/bin/sh
+printf '%s' "${0##*/}" >>"$LOG"
+printf ' %s' "$@" >>"$LOG"
+printf '\\n' >>"$LOG"
+"""
+
+
+@pytest.fixture(scope="module")
+def made() -> graph.Graph:
+    return graph.build(p3.STACK, ROOT, p3.SETTINGS)
+
+
+@pytest.fixture
+def written(made: graph.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> inputs.Inputs:
+    monkeypatch.setattr(docker_engine, "cgroup_version", lambda: "1")
+    return inputs.write(made, tmp_path)
+
+
+def documents(folder: Path, *names: str) -> list[dict[str, Any]]:
+    return [each for name in names for each in yaml.safe_load_all((folder / name).read_text(encoding="utf-8"))]
+
+
+def identity(inputs_: Mapping[str, Any]) -> tuple[str, str, str]:
+    metadata = inputs_["metadata"]
+    return inputs_["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def test_the_script_applies_every_object_that_the_program_makes(made: graph.Graph, written: inputs.Inputs) -> None:
+    objects = [node.inputs for node in made.nodes if node.type.startswith("kubernetes:") and "kind" in node.inputs]
+    applied = documents(written.folder, "cluster.yaml", "gitops.yaml")
+    assert sorted(map(identity, applied)) == sorted(map(identity, objects))
+    assert {"Deployment", "Application", "AppProject", "Namespace"} <= {each["kind"] for each in applied}
+
+
+def test_what_needs_argo_cd_comes_after_it(written: inputs.Inputs) -> None:
+    late = documents(written.folder, "gitops.yaml")
+    assert sorted(each["kind"] for each in late) == ["AppProject", "Application", "Secret"]
+
+
+def test_secrets_are_random_and_agree_with_each_other(written: inputs.Inputs) -> None:
+    everything = "".join(path.read_text(encoding="utf-8") for path in written.folder.iterdir())
+    assert graph.STAND_IN not in everything
+    assert "{'secret'" not in everything
+    users = next(
+        each for each in documents(written.folder, "cluster.yaml") if each["metadata"]["name"] == "gitea-users"
+    )
+    (values,) = documents(written.folder, "values.yaml")
+    assert users["stringData"]["WEBHOOK_SECRET"] == values["configs"]["secret"]["gogsSecret"]
+    assert users["stringData"]["OWNER_PASSWORD"] != users["stringData"]["READER_PASSWORD"]
+
+
+def test_the_cluster_is_the_one_of_the_program(written: inputs.Inputs) -> None:
+    (config,) = documents(written.folder, "k3d.yaml")
+    assert config["image"] == versions.K3S_IMAGE
+    assert config["metadata"]["name"] == written.environment["CLUSTER"] == "iot-bench"
+    assert {"arg": "--kubelet-arg=fail-cgroupv1=false", "nodeFilters": ["server:*"]} in config["options"]["k3s"][
+        "extraArgs"
+    ]
+    images = (written.folder / "images.txt").read_text(encoding="utf-8").split()
+    assert {versions.ARGOCD_IMAGE, versions.REDIS_IMAGE, versions.GITEA_IMAGE, "iot-lab/flask-app:v2"} <= set(images)
+
+
+def test_the_script_does_its_steps_in_order_and_stops_at_a_failure(
+    written: inputs.Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("docker", "k3d", "helm", "kubectl"):
+        (tools / name).write_text(TOOL, encoding="utf-8")
+        (tools / name).chmod(0o755)
+    log = tmp_path / "log"
+    monkeypatch.setenv("LOG", str(log))
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    for name, value in written.environment.items():
+        monkeypatch.setenv(name, value)
+    command = ["bash", p3.SCRIPT, "up", str(written.folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == "step: build the images"
+    ran = [" ".join(line.split()[:2]) for line in log.read_text(encoding="utf-8").splitlines()]
+    order = ["docker build", "k3d cluster", "k3d image", "kubectl apply", "helm install", "kubectl apply"]
+    positions = [ran.index(order[0])]
+    for each in order[1:]:
+        positions.append(ran.index(each, positions[-1] + 1))
+    assert positions == sorted(positions)
+    (tools / "helm").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    log.unlink()
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 1
+    assert "gitops.yaml" not in log.read_text(encoding="utf-8")
+
+
+def test_a_table_shows_medians_all_values_and_their_ratio() -> None:
+    shown = table.comparison([Row(what="up", ours=[30.0, 40.0, 20.0], theirs=[60.0]), Row(what="preview", ours=[2.0])])
+    assert "| up | **30.0 s** (30.0, 40.0, 20.0) | **60.0 s** | 0.50 |" in shown
+    assert "| preview | **2.0 s** |  |  |" in shown
+
+
+def test_steps_are_shown_in_the_order_of_their_begin_without_short_ones() -> None:
+    shown = table.steps(
+        [Step(what="b", begin=2, end=4), Step(what="a", begin=0, end=3), Step(what="c", begin=1, end=1.1)], least=0.3
+    )
+    assert shown.splitlines()[2:] == ["| a | 0.0 s | 3.0 s | 3.0 s |", "| b | 2.0 s | 4.0 s | 2.0 s |"]
+
+
+def test_figures_take_the_place_of_older_ones(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n", encoding="utf-8")
+    table.put(page, "new")
+    assert page.read_text(encoding="utf-8") == f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n"
+    page.write_text("no marks\n", encoding="utf-8")
+    with pytest.raises(LabError, match="no place for figures"):
+        table.put(page, "new")
+
+
+def test_the_page_has_a_place_for_figures() -> None:
+    text = bench.PAGE.read_text(encoding="utf-8")
+    assert text.index(table.BEGIN) < text.index(table.END)
+
+
+def test_a_report_has_a_row_for_everything_that_is_measured() -> None:
+    figures = p3.Figures(
+        ours={name: [1.0] for name in ("up", "down", "release", "second", "preview", "memory")},
+        theirs={name: [2.0] for name in ("up", "down", "memory")},
+        our_steps=[[Step(what="cluster", begin=0, end=9)], [Step(what="cluster", begin=0, end=7)]],
+        their_steps=[[Step(what="create the cluster", begin=0, end=8)]],
+    )
+    shown = p3.report(figures, ["- 2 CPUs"])
+    assert shown.startswith("- 2 CPUs\n")
+    assert "| from nothing to Healthy | **1.0 s** | **2.0 s** | 0.50 |" in shown
+    assert "| memory of the whole lab | **1.0 GiB** | **2.0 GiB** | 0.50 |" in shown
+    assert "| cluster | 0.0 s | 7.0 s | 7.0 s |" in shown
+
+
+@pytest.mark.parametrize(("text", "size"), [("1.5GiB ", 1.5 * 2**30), (" 512MiB", 2**29), ("3KiB", 3072), ("0B", 0)])
+def test_the_sizes_of_docker_are_read(text: str, size: float) -> None:
+    assert p3.size(text) == size
+
+
+def test_a_size_that_is_none_is_an_error() -> None:
+    with pytest.raises(LabError, match="docker stats says"):
+        p3.size("--")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("apiPort=6551", 6551), ("appPorts=[1, 2]", [1, 2]), ("clusterName=mine", "mine")]
+)
+def test_settings_are_read_as_json_or_text(text: str, value: object) -> None:
+    assert bench.setting(text) == (text.partition("=")[0], value)
+
+
+def test_wrong_arguments_are_errors() -> None:
+    with pytest.raises(LabError, match="expected KEY=VALUE"):
+        bench.setting("apiPort")
+    with pytest.raises(LabError, match="at least 1"):
+        bench.run(argparse.Namespace(repetitions=0, set=[], write=False))
