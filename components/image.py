@@ -108,23 +108,27 @@ class _PresenceProvider(ResourceProvider):
     """Notices that an image is gone from the engine, which ``docker.Image`` does not, and removes it at the end."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(id_=props["reference"], outs={**props, "generation": secrets.token_hex(4)})
+        return CreateResult(id_=props["reference"], outs=_seen(props))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         if _olds["reference"] != _news["reference"]:
             return DiffResult(changes=True, replaces=["reference"])
         try:
-            docker_engine.endpoint()
+            gone = docker_engine.is_at(_olds["made_at"]) and not docker_engine.has_image(_news["reference"])
         except docker_engine.UnreachableError:
-            return DiffResult(changes=False)
-        return DiffResult(changes=not docker_engine.has_image(_news["reference"]))
+            gone = False
+        return DiffResult(changes=gone)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(outs={**_news, "generation": secrets.token_hex(4)})
+        return UpdateResult(outs=_seen(_news))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         if docker_engine.has_image(_props["reference"]):
             run(["docker", "image", "rm", "--force", _props["reference"]], timeout=docker_engine.ANSWER)
+
+
+def _seen(props: dict[str, Any]) -> dict[str, Any]:
+    return {**props, "generation": secrets.token_hex(4), "made_at": docker_engine.whereabouts()}
 
 
 class _Presence(Resource, module="image", name="Presence"):
@@ -133,7 +137,7 @@ class _Presence(Resource, module="image", name="Presence"):
     generation: pulumi.Output[str]
 
     def __init__(self, name: str, reference: str, opts: pulumi.ResourceOptions) -> None:
-        super().__init__(_PresenceProvider(), name, {"reference": reference, "generation": None}, opts)
+        super().__init__(_PresenceProvider(), name, {"reference": reference, "generation": None, "made_at": None}, opts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,6 +96,7 @@ class _Nodes(Resource, module="k3d", name="Nodes"):
                 "timeout": args.timeout,
                 "kubeconfig": None,
                 "node_names": None,
+                "made_at": None,
             },
             pulumi.ResourceOptions.merge(
                 opts,
