@@ -14,6 +14,8 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$ROOT/.venv
+LOCK=$ROOT/.venv.lock
+PATIENCE=1800 # seconds; on a slow network another one may take long
 OFFLINE=${IOT_OFFLINE_DIR:-/usr/local/share/iot-lab}
 
 say() { printf 'lab: %s\n' "$*" >&2; }
@@ -103,13 +105,38 @@ make_environment() {
       "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
   fi
   say "making .venv with $("$python" --version)"
-  rm -rf "$VENV"
+  # A program that still runs from the old one may write to it while it goes.
+  rm -rf "$VENV" 2>/dev/null || { sleep 2 && rm -rf "$VENV"; }
   "$python" -m venv "$VENV"
+}
+
+# Two of these at a time would be in each other's way. The lock names its holder, so that one that was killed is not
+# waited for.
+lock() {
+  local waited=0 holder
+  until ln -s "$$" "$LOCK" 2>/dev/null; do
+    holder=$(readlink "$LOCK") || continue
+    if ! kill -0 "$holder" 2>/dev/null; then
+      rm -f "$LOCK"
+      continue
+    fi
+    [ "$waited" != 0 ] || say "waiting for process $holder, which is making .venv"
+    [ "$waited" -lt "$PATIENCE" ] || fail "process $holder has been making .venv for $PATIENCE s" "stop it: kill $holder"
+    sleep 1
+    waited=$((waited + 1))
+  done
+  trap 'rm -f "$LOCK"' EXIT
+}
+
+is_ready() {
+  is_current requirements.txt && works && { [ "$1" != dev ] || is_current requirements-dev.txt; }
 }
 
 main() {
   local kind=${1:-}
   case $kind in '' | dev) ;; *) fail "bootstrap.sh does not know '$kind'" 'bash lab/bootstrap.sh [dev]' ;; esac
+  is_ready "$kind" && return
+  lock
   if ! is_current requirements.txt || ! works; then
     make_environment
     install requirements.txt

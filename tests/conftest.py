@@ -39,10 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what the user has set for the lab and for Pulumi out of unit tests."""
+    """Keep what the user has set for the lab and for Pulumi, or given to make, out of unit tests."""
     if request.node.get_closest_marker("unit"):
         for name in list(os.environ):
-            if name.startswith(("IOT_", "PULUMI_", "INSTALL_")) or name == "STACK":
+            if name.startswith(("IOT_", "PULUMI_", "INSTALL_", "MAKE", "MFLAGS")) or name == "STACK":
                 monkeypatch.delenv(name)
 
 

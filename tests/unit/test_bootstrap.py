@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +16,21 @@ from tests.site import link_commands, write_command
 
 SCRIPT: Final = Path(__file__).parents[2] / "lab" / "bootstrap.sh"
 # What bootstrap.sh may find on PATH. Neither Python nor apt-get is among them.
-COMMANDS: Final = ("bash", "cat", "chmod", "cmp", "dirname", "env", "id", "mkdir", "rm", "uname")
+COMMANDS: Final = (
+    "bash",
+    "cat",
+    "chmod",
+    "cmp",
+    "dirname",
+    "env",
+    "id",
+    "ln",
+    "mkdir",
+    "readlink",
+    "rm",
+    "sleep",
+    "uname",
+)
 
 PYTHON: Final = r"""#!/usr/bin/env bash
 case "$*" in
@@ -135,6 +151,25 @@ def test_a_failed_installation_says_what_to_do_and_is_repeated_next_time(project
     project.installed()
     assert project.run().returncode == 0
     assert project.installed() == ["requirements.txt"]
+
+
+def test_a_second_one_waits_for_the_first(project: Project) -> None:
+    lock = project.folder / ".venv.lock"
+    lock.symlink_to(str(os.getpid()))
+    threading.Timer(2, lock.unlink).start()
+    done = project.run()
+    assert done.returncode == 0
+    assert f"waiting for process {os.getpid()}" in done.stderr
+    assert not lock.is_symlink()
+
+
+def test_one_that_was_killed_is_not_waited_for(project: Project) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (project.folder / ".venv.lock").symlink_to(str(ended.pid))
+    done = project.run()
+    assert done.returncode == 0
+    assert "waiting" not in done.stderr
 
 
 def test_wheels_in_the_offline_folder_take_the_place_of_the_index(project: Project, tmp_path: Path) -> None:
