@@ -280,7 +280,7 @@ def _explained(source: Remote, command: str, said: str) -> LabError:  # noqa: PL
 
 def _credentials_fix(source: Remote) -> str:
     if source.password:
-        return "make up, which sets the password that the stack knows"
+        return "set it to what the stack knows: make kubectl ARGS='-n gitea rollout restart deployment/gitea'"
     return f"make `git push` to {source.url} work by hand first (gh auth login, an SSH key, or a credential helper)"
 
 

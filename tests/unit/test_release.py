@@ -312,7 +312,7 @@ def test_the_password_works_and_is_nowhere_to_be_seen(
 def test_a_wrong_password_is_an_error_that_does_not_ask(repository: Path) -> None:
     with (
         repositories.served(repository, {"iot": PASSWORD}) as url,
-        pytest.raises(LabError, match=r"does not accept the credentials.*make up") as error,
+        pytest.raises(LabError, match=r"does not accept the credentials.*rollout restart") as error,
         git.cloned(remote(url, username="iot", password="wrong-one")),
     ):
         pass
