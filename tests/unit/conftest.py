@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import stat
-import sys
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lab import graph
+from tests.unit.programs import Engine, Programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,55 +29,18 @@ def build() -> Callable[..., graph.Graph]:
     return lambda stack, **settings: taken(stack, json.dumps(settings, sort_keys=True))
 
 
-class Programs:
-    """A folder that is all of PATH, with programs that write down how they are called and do what a test says.
-
-    Attributes:
-        folder: where they are.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "bin"
-        self.folder.mkdir()
-        self._log = folder / "calls.jsonl"
-
-    def add(self, name: str, body: str) -> None:
-        """Add a program.
-
-        Args:
-            name: what it is called.
-            body: Python that runs with ``args`` (its arguments, a list) and ``line`` (them as one string).
-        """
-        path = self.folder / name
-        path.write_text(
-            f"#!{sys.executable} -IS\n"
-            "import json, pathlib, sys, time\n"
-            "args = sys.argv[1:]\n"
-            "line = ' '.join(args)\n"
-            f"with open({str(self._log)!r}, 'a') as log:\n"
-            f"    print(json.dumps([{name!r}, *args]), file=log)\n"
-            f"here = pathlib.Path({str(self.folder.parent)!r})\n"
-            f"{body}\n",
-            encoding="utf-8",
-        )
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-    @property
-    def calls(self) -> list[str]:
-        """How they were called, a line each."""
-        if not self._log.exists():
-            return []
-        lines: list[list[Any]] = [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
-        return [" ".join(line) for line in lines]
-
-    def called(self, beginning: str) -> list[str]:
-        """Return the calls that begin with some words."""
-        return [call for call in self.calls if call.startswith(beginning)]
-
-
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     """Return a PATH without any program; the test adds those that it needs."""
     made = Programs(tmp_path)
     monkeypatch.setenv("PATH", str(made.folder))
+    return made
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """Return an engine without anything in it, with k3d and kubectl, as all of PATH."""
+    made = Engine(tmp_path)
+    monkeypatch.setenv("PATH", str(made.folder))
+    monkeypatch.setattr("components.shell.subprocess.run", made.run)
     return made

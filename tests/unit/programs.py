@@ -1,0 +1,208 @@
+"""Programs that stand in for real ones: scripts on PATH, and a Docker engine with a k3d that are only files."""
+
+from __future__ import annotations
+
+import io
+import json
+import pathlib
+import stat
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class Programs:
+    """A folder that is all of PATH, with programs that write down how they are called and do what a test says.
+
+    Attributes:
+        folder: where they are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "bin"
+        self.folder.mkdir()
+        self._log = folder / "calls.jsonl"
+
+    def add(self, name: str, body: str) -> None:
+        """Add a program.
+
+        Args:
+            name: what it is called.
+            body: Python that runs with ``args`` (its arguments, a list) and ``line`` (them as one string).
+        """
+        path = self.folder / name
+        path.write_text(
+            f"#!{sys.executable} -IS\n"
+            "import json, pathlib, sys, time\n"
+            "args = sys.argv[1:]\n"
+            "line = ' '.join(args)\n"
+            f"with open({str(self._log)!r}, 'a') as log:\n"
+            f"    print(json.dumps([{name!r}, *args]), file=log)\n"
+            f"here = pathlib.Path({str(self.folder.parent)!r})\n"
+            f"{body}\n",
+            encoding="utf-8",
+        )
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    def record(self, name: str, *args: str) -> None:
+        """Write a call down."""
+        with self._log.open("a", encoding="utf-8") as log:
+            print(json.dumps([name, *args]), file=log)
+
+    @property
+    def calls(self) -> list[str]:
+        """How they were called, a line each."""
+        if not self._log.exists():
+            return []
+        lines: list[list[Any]] = [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+        return [" ".join(line) for line in lines]
+
+    def called(self, beginning: str) -> list[str]:
+        """Return the calls that begin with some words."""
+        return [call for call in self.calls if call.startswith(beginning)]
+
+
+# A Docker command line whose engine is files: containers.json (what `docker inspect` says), images (a line each),
+# unreachable (then nothing is answered), unready (then no API server is), pullable (a line for each image that can be
+# pulled), cgroup.
+DOCKER: Final = """
+def fail(text):
+    sys.exit(text)
+def lines(name):
+    return (here / name).read_text().split() if (here / name).exists() else []
+path = here / 'containers.json'
+found = json.loads(path.read_text()) if path.exists() else []
+if (here / 'unreachable').exists():
+    fail('Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?')
+if args[:1] == ['info']:
+    print({'{{.CgroupVersion}}': (lines('cgroup') or ['2'])[0]}.get(args[2], '28.0.0'))
+elif args[:2] == ['context', 'inspect']:
+    print('unix:///var/run/docker.sock')
+elif args[:1] == ['ps']:
+    key, value = args[-1].removeprefix('label=').split('=')
+    print('\\n'.join(each['Id'] for each in found if each['Config']['Labels'].get(key) == value))
+elif args[:1] == ['inspect']:
+    print(json.dumps([each for each in found if each['Id'] in args]))
+elif args[:2] == ['image', 'inspect']:
+    if args[-1] not in lines('images'):
+        fail('Error: No such image: ' + args[-1])
+    print('sha256:1')
+elif args[:2] == ['image', 'rm']:
+    (here / 'images').write_text('\\n'.join(each for each in lines('images') if each != args[-1]))
+elif args[:1] == ['pull']:
+    if args[-1] not in lines('pullable'):
+        fail('Error response from daemon: no route to host')
+    (here / 'images').write_text('\\n'.join([*lines('images'), args[-1]]))
+elif args[:1] == ['exec']:
+    node = [each for each in found if each['Name'] == '/' + args[1]]
+    if not node or node[0]['State']['Status'] != 'running' or (here / 'unready').exists():
+        fail('the server is currently unable to handle the request')
+else:
+    fail('not expected: ' + line)
+"""
+
+# A k3d on top of it. Files: refuses (then nothing can be created, but half a cluster is left), keeps (then nothing can
+# be deleted), stuck (then nothing can be started), config.json (what the last cluster was created with).
+K3D: Final = """
+path = here / 'containers.json'
+found = json.loads(path.read_text()) if path.exists() else []
+def write():
+    path.write_text(json.dumps(found))
+def mine(name):
+    return [each for each in found if each['Config']['Labels'].get('k3d.cluster') == name]
+if args[:2] == ['cluster', 'create']:
+    config = json.loads(pathlib.Path(args[args.index('--config') + 1]).read_text())
+    (here / 'config.json').write_text(json.dumps(config))
+    name = config['metadata']['name']
+    if mine(name):
+        sys.exit('FATA Failed to create cluster because a cluster with that name already exists')
+    broken = (here / 'refuses').exists()
+    labels = dict(each['label'].split('=') for each in config['options']['runtime']['labels'])
+    for role, count in (('server', config['servers']), ('agent', config.get('agents', 0))):
+        for number in range(1 if broken else count):
+            container = f'k3d-{name}-{role}-{number}'
+            ports = {f'{number}/tcp': [{'HostPort': each['port'].split(':')[1]}] for number, each in
+                     enumerate(config['ports'])}
+            found.append({'Id': container, 'Name': '/' + container, 'State': {'Status': 'running'},
+                          'Config': {'Labels': {'k3d.cluster': name, 'k3d.role': role, **labels}},
+                          'HostConfig': {'PortBindings': ports}})
+            if broken:
+                break
+    write()
+    if broken:
+        sys.exit('FATA Failed to create cluster: no space left on device')
+elif args[:2] == ['cluster', 'start']:
+    if (here / 'stuck').exists():
+        sys.exit('FATA failed to start node')
+    for each in mine(args[2]):
+        each['State']['Status'] = 'running'
+    write()
+elif args[:2] == ['cluster', 'delete']:
+    if (here / 'keeps').exists():
+        sys.exit('FATA failed to delete network')
+    found = [each for each in found if each not in mine(args[2])]
+    write()
+elif args[:2] == ['kubeconfig', 'get']:
+    print('kubeconfig of ' + args[2])
+elif args == ['version']:
+    print('k3d version v5.9.0\\nk3s version v1.36.3-k3s1 (default)')
+else:
+    sys.exit('not expected: ' + line)
+"""
+
+
+class Engine(Programs):
+    """A Docker engine and a k3d that are only files."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.state = folder
+        self._code = {name: compile(body, name, "exec") for name, body in (("docker", DOCKER), ("k3d", K3D))}
+        for name in (*self._code, "kubectl"):
+            self.add(name, "sys.exit('not to be run')")
+
+    def run(self, command: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401 - options
+        """Do what ``subprocess.run`` would, in this process: a test asks a hundred times."""
+        self.record(command[0], *command[1:])
+        said, args = io.StringIO(), list(command[1:])
+        names = {"args": args, "line": " ".join(args), "here": self.state, "json": json, "pathlib": pathlib, "sys": sys}
+        try:
+            with redirect_stdout(said):
+                exec(self._code[command[0]], names)  # noqa: S102 - the text above
+        except SystemExit as error:
+            return subprocess.CompletedProcess(command, 1, said.getvalue(), str(error))
+        return subprocess.CompletedProcess(command, 0, said.getvalue(), "")
+
+    def is_so(self, name: str, content: str = "") -> None:
+        """Switch on what a file of this name stands for."""
+        (self.state / name).write_text(content, encoding="utf-8")
+
+    def is_no_more(self, name: str) -> None:
+        """Switch it off."""
+        (self.state / name).unlink()
+
+    @property
+    def containers(self) -> list[dict[str, Any]]:
+        """What `docker inspect` says of all containers."""
+        path = self.state / "containers.json"
+        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        return found
+
+    @containers.setter
+    def containers(self, found: list[dict[str, Any]]) -> None:
+        self.is_so("containers.json", json.dumps(found))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the last cluster was created with."""
+        config: dict[str, Any] = json.loads((self.state / "config.json").read_text(encoding="utf-8"))
+        return config
+
+    def changes(self) -> list[str]:
+        """Return the calls that change a cluster."""
+        return [call for call in self.calls if call.startswith("k3d cluster ")]
