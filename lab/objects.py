@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from components import manifests
+from components.errors import LabError
 from components.parts import p3
 from lab import order
 
@@ -26,13 +27,13 @@ class Object:
 
     Attributes:
         source: the resource's name in the program, or the file.
-        line: where it begins in the file; 0 without one.
         content: the object as in YAML; a secret value is ``{"secret": value}``.
+        node: where it stands in the file; None without one.
     """
 
     source: str
-    line: int
     content: dict[str, Any]
+    node: yaml.Node | None = None
 
     @property
     def name(self) -> str:
@@ -41,16 +42,48 @@ class Object:
         full = "/".join(str(each) for each in (metadata.get("namespace"), metadata.get("name")) if each)
         return f"{self.content.get('kind', 'object')} {full}".strip()
 
-    def __str__(self) -> str:
-        """Return where it comes from and what it is."""
-        place = f"{self.source}:{self.line}" if self.line else self.source
-        return f"{place}: {self.name}"
+    def at(self, keys: tuple[str | int, ...]) -> str:
+        """Return where a field of it stands: the file and the line, or the resource in the program.
+
+        Args:
+            keys: what leads to the field, or to where it is missing.
+        """
+        return f"{self.source}:{_line(self.node, keys)}" if self.node else self.source
+
+    def plain(self) -> dict[str, Any]:
+        """Return the object as Kubernetes gets it: secrets are not marked."""
+        found: dict[str, Any] = _plain(self.content)
+        return found
+
+
+def _line(node: yaml.Node, keys: tuple[str | int, ...]) -> int:
+    """Return the line of the last of the keys that is there, from 1."""
+    line = node.start_mark.line + 1
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            pairs = {name.value: (name, value) for name, value in node.value}
+            if key not in pairs:
+                return line
+            name, node = pairs[key]
+            line = name.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        return (
+            _plain(value["secret"]) if set(value) == {"secret"} else {key: _plain(each) for key, each in value.items()}
+        )
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def of_program(graph: Graph) -> list[Object]:
     """Return the objects that a stack's program would create, in the order of their steps."""
     return [
-        Object(source=f"{graph.stack}: {node.name}", line=0, content=copy.deepcopy(node.inputs))
+        Object(source=f"{graph.stack} {node.name}", content=copy.deepcopy(node.inputs))
         for node in in_order(graph)
         if node.type.startswith("kubernetes:") and node.type != RELEASE and not node.read
     ]
@@ -79,7 +112,11 @@ def of_folder(folder: Path, shown: str = p3.MANIFESTS) -> list[Object]:
     """
     found = []
     for name, text in manifests.read(folder).items():
-        for node in manifests.documents(text, f"{shown}/{name}"):
+        source = f"{shown}/{name}"
+        for node in manifests.documents(text, source):
             content = yaml.safe_load(yaml.serialize(node))
-            found.append(Object(source=f"{shown}/{name}", line=node.start_mark.line + 1, content=content))
+            if not isinstance(content, dict):
+                line = node.start_mark.line + 1
+                raise LabError(f"{source}:{line} is no object", why="it has no kind", fix="correct that line")
+            found.append(Object(source=source, content=content, node=node))
     return found
