@@ -69,6 +69,7 @@ class Remote:
         path: the folder with the manifests, relative to the repository's root.
         username: who may push; empty when Git's own credentials are used.
         password: of that user.
+        may_ask: whether Git may ask on the terminal, where there is one and no password is known.
     """
 
     url: str
@@ -76,6 +77,7 @@ class Remote:
     path: str
     username: str = ""
     password: str = ""
+    may_ask: bool = True
 
     def __repr__(self) -> str:
         """Leave the password out, wherever this is shown."""
@@ -170,7 +172,7 @@ def run(source: Remote, args: list[str], *, cwd: Path | None = None, timeout: fl
     Raises:
         LabError: it failed; says what that means for this repository and what to do.
     """
-    interactive = not source.password and sys.stdin.isatty() and sys.stderr.isatty()
+    interactive = source.may_ask and not source.password and sys.stdin.isatty() and sys.stderr.isatty()
     # Files instead of pipes: helpers that Git starts keep a pipe open after Git itself has been ended.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
