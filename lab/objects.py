@@ -111,9 +111,9 @@ def of_folder(folder: Path, shown: str = p3.MANIFESTS) -> list[Object]:
         LabError: a manifest is malformed; names the file and the line.
     """
     found = []
-    for name, text in manifests.read(folder).items():
-        source = f"{shown}/{name}"
-        for node in manifests.documents(text, source):
+    for path in sorted(folder.glob("*.y*ml")):
+        source = f"{shown}/{path.name}"
+        for node in manifests.documents(path.read_text(encoding="utf-8"), source):
             content = yaml.safe_load(yaml.serialize(node))
             if not isinstance(content, dict):
                 line = node.start_mark.line + 1

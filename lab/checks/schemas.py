@@ -32,8 +32,8 @@ def findings(found: Iterable[Object]) -> Iterator[Finding]:
     """Yield what Kubernetes or Argo CD would refuse, each with the line where it stands."""
     for each in found:
         schema = _schema(each)
-        if isinstance(schema, str):
-            yield Finding(each.at(()), f"{each.name}: {schema}")
+        if isinstance(schema, Finding):
+            yield schema
             continue
         for error in sorted(_errors(schema, each.plain()), key=lambda one: [str(key) for key in one.absolute_path]):
             yield _finding(each, error)
@@ -59,23 +59,28 @@ def _finding(each: Object, error: ValidationError) -> Finding:
     return Finding(each.at(keys), f"{each.name}: {field}: {error.message}; correct it")
 
 
-def _schema(each: Object) -> Draft202012Validator | str:
+def _schema(each: Object) -> Draft202012Validator | Finding:
     """Return the schema of an object's kind, or what is wrong when there is none."""
     version, kind = each.content.get("apiVersion"), each.content.get("kind")
+
+    def wrong(key: str, what: str) -> Finding:
+        return Finding(each.at((key,)), f"{each.name}: {what}")
+
     if not isinstance(version, str) or not isinstance(kind, str):
-        return "it has no apiVersion or no kind; give it both"
+        return wrong("metadata", "it has no apiVersion or no kind; give it both")
     if version.startswith("argoproj.io/"):
         known = _argoproj()
-        return known.get(kind) or f"Argo CD has no {kind} here; lab/checks/argoproj.yaml has {', '.join(known)}"
+        hint = f"lab/checks/argoproj.yaml has {', '.join(known)}"
+        return known.get(kind) or wrong("kind", f"Argo CD has no {kind} here; {hint}")
     name = f"{kind.lower()}-{_short(version)}.json"
     if name in _names():
         return _validator(name)
-    served = sorted(each for each in _served() if each[0] == kind)
+    served = sorted(group for name, group in _served() if name == kind)
     if served:
-        return f"Kubernetes {MINOR} has no {kind} in {version}; it is in {', '.join(group for _, group in served)}"
-    near = difflib.get_close_matches(kind, {each[0] for each in _served()}, n=1)
+        return wrong("apiVersion", f"Kubernetes {MINOR} has no {kind} in {version}; it is in {', '.join(served)}")
+    near = difflib.get_close_matches(kind, {name for name, _ in _served()}, n=1)
     hint = f"did you mean {near[0]}?" if near else "see `kubectl api-resources`"
-    return f"Kubernetes {MINOR} has no kind {kind} in {version}; {hint}"
+    return wrong("kind", f"Kubernetes {MINOR} has no kind {kind} in {version}; {hint}")
 
 
 def _short(version: str) -> str:

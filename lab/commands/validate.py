@@ -63,14 +63,16 @@ def of_manifests(folder: Path, shown: str = p3.MANIFESTS) -> Iterator[Finding]:
 
 def of_checkov() -> list[Finding]:
     """Return what Checkov finds in what the stacks would create, and in the manifests."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        for stack in PARTS:
-            texts = render.files(graph.build(stack, paths.ROOT))
-            # Values of a chart are no objects.
-            write({path: text for path, text in texts.items() if "/" in path}, folder / stack)
-        write(
-            {path.name: path.read_text(encoding="utf-8") for path in (paths.ROOT / p3.MANIFESTS).glob("*.y*ml")},
-            folder / p3.MANIFESTS,
-        )
-        return best_practice.findings(folder)
+    with tempfile.TemporaryDirectory() as folder:
+        write_all(Path(folder))
+        return best_practice.findings(Path(folder))
+
+
+def write_all(folder: Path) -> None:
+    """Write what the stacks would create, and the manifests, to folders of a folder."""
+    for stack in PARTS:
+        texts = render.files(graph.build(stack, paths.ROOT))
+        # Values of a chart are no objects.
+        write({path: text for path, text in texts.items() if "/" in path}, folder / stack)
+    manifests = (paths.ROOT / p3.MANIFESTS).glob("*.y*ml")
+    write({path.name: path.read_text(encoding="utf-8") for path in manifests}, folder / p3.MANIFESTS)
