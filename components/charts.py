@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -61,10 +62,10 @@ def argocd(local: Path | None, root: Path) -> Chart:
 def _check_metadata(path: Path) -> None:
     try:
         metadata = _metadata(path)
-    except (OSError, KeyError, tarfile.TarError, yaml.YAMLError) as error:
+    except (OSError, EOFError, KeyError, TypeError, tarfile.TarError, zlib.error, yaml.YAMLError) as error:
         raise LabError(
             f"{path} is not a Helm chart",
-            why=str(error) or "it has no Chart.yaml",
+            why=" ".join(str(error).split()) or "it has no Chart.yaml",
             fix="`make setup` gets the right one",
         ) from error
     found = (metadata.get("name"), str(metadata.get("version")))
@@ -85,5 +86,7 @@ def _metadata(path: Path) -> dict[str, Any]:
         with tarfile.open(path) as archive:
             member = archive.extractfile(f"{versions.ARGOCD_CHART}/Chart.yaml")
             text = member.read() if member else b""
-    metadata: dict[str, Any] = yaml.safe_load(text) or {}
+    metadata = yaml.safe_load(text)
+    if not isinstance(metadata, dict):
+        raise TypeError("its Chart.yaml is no mapping")
     return metadata

@@ -53,6 +53,9 @@ def documents(text: str, name: str) -> list[yaml.Node]:
         raise LabError(
             f"{name}:{line} is not YAML", why=str(error.problem or error.context), fix="correct that line"
         ) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise LabError(f"{name}:{line} is not YAML", why=error.reason, fix="correct that line") from error
 
 
 def images(text: str, name: str) -> list[str]:
@@ -116,10 +119,11 @@ def set_node_port(text: str, name: str, old: int, new: int) -> str:
 
 
 def _with(text: str, nodes: list[yaml.ScalarNode], value: str) -> str:
-    for node in sorted(nodes, key=lambda each: each.start_mark.index, reverse=True):
-        start, end = node.start_mark.index, node.end_mark.index
-        quote = text[start] if text[start] in "\"'" else ""
-        text = text[:start] + quote + value + quote + text[end:]
+    # By position: what an alias repeats stands in the text once.
+    for _, node in sorted({node.start_mark.index: node for node in nodes}.items(), reverse=True):
+        # A node begins with its tag, anchor and quote, if any.
+        start = text.rindex(node.value, node.start_mark.index, node.end_mark.index)
+        text = text[:start] + value + text[start + len(node.value) :]
     return text
 
 
