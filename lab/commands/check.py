@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lab import checks, kube, stack, tools
+from lab import defence, kube, stack, tools
 from lab.commands.status import GREEN, PLAIN, RED
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     tools.ensure(["kubectl"])
     with kube.config_file(outputs["kubeconfig"]) as config, ThreadPoolExecutor() as pool:
         # All at the same time: each may have to wait for something that does not answer.
-        results = list(pool.map(checks.result, checks.points(args.stack, outputs, config)))
+        results = list(pool.map(defence.result, defence.points(args.stack, outputs, config)))
     held = sum(each.ok for each in results)
     if args.json:
         found = {"stack": args.stack, "ok": held == len(results), "points": [asdict(each) for each in results]}
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if held == len(results) else 1
 
 
-def shown(result: checks.Result, *, colour: bool) -> str:
+def shown(result: defence.Result, *, colour: bool) -> str:
     """Return a result as people read it: what has to be so, and what was found."""
     state = f"{'ok' if result.ok else 'FAIL':6}"
     if colour:
