@@ -110,10 +110,17 @@ class Lab:
         return found
 
 
-def answer(url: str, **headers: str) -> tuple[int, str]:
-    """Return the status and the body that a URL answers with; status 0 when nothing listens."""
+def answer(url: str, *, data: str | None = None, **headers: str) -> tuple[int, str]:
+    """Return the status and the body that a URL answers with; status 0 when nothing listens.
+
+    Args:
+        url: on this machine.
+        data: what to post; None gets the URL.
+        headers: of the request.
+    """
+    request = urllib.request.Request(url, data=data.encode() if data is not None else None, headers=headers)  # noqa: S310
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

@@ -112,7 +112,8 @@ def test_argocd_lets_the_administrator_in_and_nobody_else(lab: Lab) -> None:
     url = outputs["argocdUrl"]
     assert answer(f"{url}api/v1/applications")[0] == 401
     body = json.dumps({"username": "admin", "password": outputs["argocdPassword"]})
-    session = lab.run("curl", "-s", "-d", body, f"{url}api/v1/session").stdout
+    status, session = answer(f"{url}api/v1/session", data=body, **{"Content-Type": "application/json"})
+    assert status == 200
     token = json.loads(session)["token"]
     status, applications = answer(f"{url}api/v1/applications", Authorization=f"Bearer {token}")
     assert status == 200
