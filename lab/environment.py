@@ -26,6 +26,8 @@ def environment() -> dict[str, str]:
     env["PATH"] = os.pathsep.join(folders)
     env.setdefault("PULUMI_HOME", str(paths.PULUMI_HOME))
     env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
+    # An assistant that needs an account helps nobody here.
+    env.setdefault("PULUMI_SUPPRESS_NEO_LINK", "true")
     if not own_passphrase():
         env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(paths.PASSPHRASE)
     if mirror := env.get(MIRROR, "").rstrip("/"):

@@ -69,16 +69,25 @@ def forget_salts() -> None:
         LabError: one of them has encrypted values, which only that passphrase can read.
     """
     for path in sorted(paths.ROOT.glob("Pulumi.*.yaml")):
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if not line.startswith(SALT)]
-        if kept == lines:
+        text = path.read_text(encoding="utf-8")
+        if SALT not in text:
             continue
-        if any(line.strip().startswith("secure:") for line in lines):
+        if has_secrets(text):
             raise LabError(
                 f"{path.name} has values that only the passphrase in .lab/passphrase can read",
                 fix=f"keep that passphrase, or remove the values (`secure:`) from {path.name}",
             )
-        path.write_text("".join(kept), encoding="utf-8")
+        path.write_text(without_salt(text), encoding="utf-8")
+
+
+def without_salt(text: str) -> str:
+    """Return what a stack's file says, without what ties it to a passphrase."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(SALT))
+
+
+def has_secrets(text: str) -> bool:
+    """Tell whether a stack's file has encrypted values."""
+    return any(line.strip().startswith("secure:") for line in text.splitlines())
 
 
 def _set_filter() -> None:

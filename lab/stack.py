@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # No question to the CLI takes longer; one that waits for a lock or a backend must not wait for ever.
 TIMEOUT: Final = 120
 # The address of a state in a folder tells nobody anything.
-QUIET: Final = ("--suppress-permalink",)
+QUIET: Final = ("--suppress-permalink=true",)
 
 
 def argument(parser: argparse.ArgumentParser) -> None:

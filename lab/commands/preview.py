@@ -5,15 +5,18 @@ It needs the Pulumi CLI and its plugins, but no Docker, no Vagrant and no cluste
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.settings import PARTS
-from lab import local, needs, paths, stack
+from components.errors import LabError
+from components.settings import PARTS, PROJECT
+from lab import chart, extras, local, needs, paths, stack
 from lab.commands import setup
 from lab.console import say
 from lab.environment import environment
@@ -25,21 +28,36 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--stack", help="the stack to compare with its state (default: all, from an empty state)")
+    parser.add_argument("--policy", action="store_true", help="hold it to the rules of policy/ as well")
     stack.further_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run `pulumi preview`."""
     local.prepare()
-    for name in [args.stack] if args.stack else PARTS:
-        setup.fetch(replace(needs.of(name), tools=("pulumi",)))
+    further = [*stack.QUIET, *policy_pack(wanted=args.policy or os.environ.get("POLICY") == "1"), *args.arguments]
     if args.stack:
+        setup.fetch(replace(needs.of(args.stack), tools=("pulumi",)))
         stack.ensure(args.stack)
-        stack.become(["pulumi", "preview", "--stack", args.stack, *stack.QUIET, *args.arguments])
-    codes = {name: from_nothing(name, args.arguments) for name in PARTS}
+        stack.become(["pulumi", "preview", "--stack", args.stack, *further])
+    for name in PARTS:
+        setup.fetch(replace(needs.of(name), tools=("pulumi",), chart=False))
+    codes = {name: from_nothing(name, further) for name in PARTS}
     for name, code in codes.items():
         say(f"preview of {name}: {'ok' if code == 0 else 'failed'}")
     return max(codes.values())
+
+
+def policy_pack(*, wanted: bool) -> list[str]:
+    """Return the options that hold a preview to the rules of policy/.
+
+    Raises:
+        LabError: what the rules run with can't be installed.
+    """
+    if not wanted:
+        return []
+    extras.ensure("policy")
+    return ["--policy-pack", str(paths.ROOT / "policy")]
 
 
 def from_nothing(name: str, further: list[str]) -> int:
@@ -50,13 +68,39 @@ def from_nothing(name: str, further: list[str]) -> int:
         further: arguments for `pulumi preview`.
     """
     say(f"preview of {name}, from an empty state")
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "state").mkdir()
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "state").mkdir()
         env = environment() | {"PULUMI_BACKEND_URL": f"file://{folder}/state"}
         # `stack init` writes to the stack's file: it gets a copy.
         for file in ("Pulumi.yaml", f"Pulumi.{name}.yaml"):
             shutil.copy(paths.ROOT / file, folder)
-        create = ["pulumi", "--cwd", folder, "stack", "init", name, "--secrets-provider", "passphrase"]
+        create = ["pulumi", "--cwd", str(folder), "stack", "init", name, "--secrets-provider", "passphrase"]
         subprocess.run([*create, "--non-interactive"], env=env, check=True, timeout=stack.TIMEOUT)
-        command = ["pulumi", "preview", "--stack", name, "--config-file", f"{folder}/Pulumi.{name}.yaml"]
-        return subprocess.run([*command, *stack.QUIET, *further], cwd=paths.ROOT, env=env, check=False).returncode
+        command = ["pulumi", "preview", "--stack", name, "--config-file", str(folder / f"Pulumi.{name}.yaml")]
+        code = subprocess.run(
+            [*command, *chart_for(name, folder), *further], cwd=paths.ROOT, env=env, check=False
+        ).returncode
+    say(f"{name} took {time.monotonic() - start:.1f} s")
+    return code
+
+
+def chart_for(name: str, folder: Path) -> list[str]:
+    """Return the options for Argo CD's chart: none when the stack needs none, or when the chart is here.
+
+    What a preview shows of a Helm Release is its values; the engine only insists on a chart of that version. So where
+    there is none, and no way to fetch it, an empty one takes its place.
+
+    Args:
+        name: the stack.
+        folder: where an empty one is made.
+    """
+    if not needs.of(name).chart:
+        return []
+    try:
+        chart.ensure()
+    except LabError as error:
+        say(f"previewing with an empty chart in place of {chart.NAME}, which is not here: {error.what}")
+        return ["--config", f"{PROJECT}:argocdChart={chart.stand_in(folder)}"]
+    return []

@@ -28,8 +28,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of a project that has the real settings and an empty .lab."""
     folder = tmp_path / "project"
     folder.mkdir()
-    for file in ("Pulumi.yaml", "Pulumi.p1.yaml", "Pulumi.p2.yaml", "Pulumi.p3.yaml", ".gitattributes", ".gitignore"):
+    for file in ("Pulumi.yaml", ".gitattributes", ".gitignore"):
         shutil.copy(ROOT / file, folder)
+    for name in ("p1", "p2", "p3"):
+        (folder / f"Pulumi.{name}.yaml").write_text(f"config:\n  iot:part: {name}\n", encoding="utf-8")
     lab = folder / ".lab"
     for name, path in {
         "ROOT": folder,
