@@ -6,6 +6,8 @@ import filecmp
 import shutil
 from typing import TYPE_CHECKING, Final
 
+import yaml
+
 from components import charts, versions
 from lab import paths
 from lab.console import say
@@ -49,3 +51,19 @@ def ensure() -> None:
     what = f"the chart {versions.ARGOCD_CHART} {versions.ARGOCD_CHART_VERSION}"
     way = f"pulumi config set iot:argocdChart PATH --stack p3, with a {NAME} or its unpacked folder"
     download(what, versions.ARGOCD_CHART_URL, versions.ARGOCD_CHART_SHA256, KEPT, instead=[way])
+
+
+def stand_in(folder: Path) -> Path:
+    """Make a chart of the pinned name and version without anything in it: enough for a preview, and for nothing else.
+
+    Args:
+        folder: where it is made.
+
+    Returns:
+        The chart's folder.
+    """
+    chart = folder / versions.ARGOCD_CHART
+    (chart / "templates").mkdir(parents=True)
+    metadata = {"apiVersion": "v2", "name": versions.ARGOCD_CHART, "version": versions.ARGOCD_CHART_VERSION}
+    (chart / "Chart.yaml").write_text(yaml.safe_dump(metadata), encoding="utf-8")
+    return chart
