@@ -243,3 +243,51 @@ def test_it_runs_with_the_oldest_bash_that_it_has_to() -> None:
     text = SCRIPT.read_text(encoding="utf-8")
     for word in ("mapfile", "readarray", "declare -A", "local -n", "${!", ",,}", "^^}", "|&", "&>>"):
         assert word not in text, word
+
+
+# activate
+
+
+SHELLS: Final = [shell for shell in ("sh", "bash", "dash", "zsh") if shutil.which(shell)]
+
+
+def activated(shell: str, folder: Path, **settings: str) -> dict[str, str]:
+    """Return the environment of a shell after ``. ./activate``."""
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **settings}
+    command = [shell, "-c", ". ./activate && . ./activate && env"]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True)
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+@pytest.fixture
+def active(project: Project) -> Path:
+    """Return the folder of a project that can be activated."""
+    shutil.copy(SCRIPT.parents[1] / "activate", project.folder)
+    (project.folder / "Pulumi.yaml").touch()
+    return project.folder
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_activate_puts_the_projects_tools_first_once(active: Path, shell: str) -> None:
+    env = activated(shell, active)
+    path = env["PATH"].split(":")
+    assert path[:2] == [f"{active}/.lab/bin", f"{active}/.venv/bin"]
+    assert len(path) == len(os.environ["PATH"].split(":")) + 3
+    assert env["PULUMI_CONFIG_PASSPHRASE_FILE"] == f"{active}/.lab/passphrase"
+    assert env["PULUMI_HOME"] == f"{active}/.lab/pulumi"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_activate_leaves_what_the_user_has_set(active: Path, shell: str) -> None:
+    env = activated(shell, active, PULUMI_CONFIG_PASSPHRASE="", PULUMI_HOME="/mine")
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in env
+    assert env["PULUMI_HOME"] == "/mine"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_activate_elsewhere_says_where_it_belongs_and_leaves_the_shell(active: Path, shell: str) -> None:
+    command = [shell, "-c", ". project/activate; echo still here; env"]
+    done = subprocess.run(command, cwd=active.parent, capture_output=True, text=True, check=True)
+    assert "go to the folder of the project first" in done.stderr
+    assert "still here" in done.stdout
+    assert str(active) not in done.stdout.replace(f"PWD={active.parent}", "")
