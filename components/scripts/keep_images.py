@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 TIMEOUT = 300  # seconds
@@ -19,6 +20,18 @@ PUBLISHER = "docker.io/rancher/"
 
 
 def main() -> None:
+    """Write the archive, or say why not."""
+    try:
+        keep()
+    except subprocess.SubprocessError as error:
+        said = str(getattr(error, "stderr", None) or "").strip()[-500:]
+        sys.exit(
+            f"K3s's images could not be kept for the next cluster: {said or error}. Fix: look for a full disk "
+            "(`df -h .`), and run again; this cluster works without."
+        )
+
+
+def keep() -> None:
     """Write the archive, whole or not at all."""
     node, archive = os.environ["NODE"], Path(os.environ["ARCHIVE"])
     if archive.is_file():
@@ -28,12 +41,18 @@ def main() -> None:
         print("the node had no image of its own to pull")
         return
     images = [name for name in output(node, "ctr", "--namespace=k8s.io", "images", "ls", "-q").split() if kept(name)]
+    if not images:
+        print(f"the node has no image of {PUBLISHER}")
+        return
     archive.parent.mkdir(parents=True, exist_ok=True)
     part = archive.with_suffix(".part")
-    with part.open("wb") as file:
-        command = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "export", "-", *images]
-        subprocess.run(command, stdout=file, timeout=TIMEOUT, check=True)
-    part.replace(archive)
+    try:
+        with part.open("wb") as file:
+            command = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "export", "-", *images]
+            subprocess.run(command, stdout=file, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT, check=True)
+        part.replace(archive)
+    finally:
+        part.unlink(missing_ok=True)
     print(f"kept {len(images)} images for the next cluster")
 
 

@@ -8,6 +8,7 @@ Runs with a bare Python, outside the project's virtual environment.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -65,7 +66,7 @@ def diagnosis(status: dict[str, Any], kubeconfig: Path, namespace: str) -> str:
         if each.get("health", {}).get("status") not in (None, "Healthy")
     ]
     lines += [line for pod in get(kubeconfig, "pods", namespace)["items"] for line in pod_problems(pod)]
-    events = sorted(get(kubeconfig, "events", namespace)["items"], key=lambda each: each.get("lastTimestamp") or "")
+    events = sorted(get(kubeconfig, "events", namespace)["items"], key=moment)
     lines += [
         f"event {each.get('reason')} of {each['involvedObject'].get('name')}: {each.get('message', '').strip()}"
         for each in events[-EVENTS:]
@@ -101,8 +102,19 @@ def get(kubeconfig: Path, kind: str, namespace: str, name: str = "") -> dict[str
         return {"items": [], "status": {}}
     found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
     if done.returncode:
-        print(f"kubectl get {kind}: {done.stderr.strip()[-300:]}", flush=True)
+        say_once(f"kubectl get {kind}: {done.stderr.strip()[-300:]}")
     return {"items": [], "status": {}} | found
+
+
+@functools.cache
+def say_once(text: str) -> None:
+    """Print a line that was not printed before: what fails is tried twice a second."""
+    print(text, flush=True)
+
+
+def moment(event: dict[str, Any]) -> str:
+    """Return when something happened last; those who report it fill one of three fields."""
+    return event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
 
 
 if __name__ == "__main__":

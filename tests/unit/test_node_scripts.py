@@ -1,0 +1,445 @@
+"""The scripts that Commands run: as programs, with programs on PATH that stand in for docker and kubectl."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.unit.programs import Programs
+
+pytestmark = pytest.mark.unit
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "components" / "scripts"
+PATIENCE = 60  # seconds until a script that hangs is a failure; each ends in a few
+
+
+def run(script: str, programs: Programs, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", SCRIPTS / script],
+        env={"PATH": str(programs.folder), "TMPDIR": str(programs.folder.parent), **environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def failed(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a script says that has failed in words, not with a traceback."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+# --- load_images.py --------------------------------------------------------------------------------------------------
+
+# An engine with the images of the file `images`, one for each line; what arrives in a node is in the file `in-NODE`.
+# Files: silent (an import that succeeds and imports nothing; each one uses up a character), broken (one that fails),
+# hanging (one that takes for ever), api (the version of Docker's API), deaf (no question is answered).
+DOCKER = """
+def lines(name):
+    return (here / name).read_text().split() if (here / name).exists() else []
+def used_up(name):
+    left = (here / name).read_text() if (here / name).exists() else ''
+    if left:
+        (here / name).write_text(left[1:])
+    return bool(left)
+if (here / 'deaf').exists():
+    sys.exit('Cannot connect to the Docker daemon')
+if args[0] == 'version':
+    print((lines('api') or ['1.41'])[0], 'linux', 'amd64')
+elif args[:2] == ['image', 'inspect']:
+    if args[-1] not in lines('images'):
+        sys.exit('Error: No such image: ' + args[-1])
+    print('sha256:1')
+elif args[0] == 'pull':
+    if args[-1] not in lines('pullable'):
+        sys.exit('Error response from daemon: no route to host')
+    (here / 'images').write_text(' '.join([*lines('images'), args[-1]]))
+elif args[0] == 'save':
+    images = [each for each in args[1:] if not each.startswith('--')]
+    for image in images:
+        if image not in lines('images'):
+            sys.exit('Error response from daemon: reference does not exist: ' + image)
+    print(' '.join(images))
+elif args[0] == 'exec' and args[-2:] == ['import', '-']:
+    node, images = args[2], sys.stdin.read().split()
+    if used_up('hanging'):
+        time.sleep(60)
+    if used_up('broken'):
+        sys.exit('ctr: write: no space left on device')
+    if not used_up('silent'):
+        names = ['docker.io/library/' + each if '/' not in each else
+                 each if '.' in each.split('/')[0] or ':' in each.split('/')[0] else 'docker.io/' + each
+                 for each in images]
+        (here / ('in-' + node)).write_text(' '.join([*lines('in-' + node), *names]))
+elif args[0] == 'exec' and args[-2:] == ['ls', '-q']:
+    print('\\n'.join(lines('in-' + args[1])))
+else:
+    sys.exit('not expected: ' + line)
+"""
+APP, K3S, GITEA, PYTHON = "iot-lab/app:v1", "localhost:5000/k3s:v1", "docker.gitea.com/gitea:1.27", "python:3.13-slim"
+
+
+@pytest.fixture
+def docker(programs: Programs) -> Programs:
+    programs.add("docker", DOCKER)
+    return programs
+
+
+def is_so(programs: Programs, name: str, content: str) -> None:
+    (programs.folder.parent / name).write_text(content, encoding="utf-8")
+
+
+def in_node(programs: Programs, node: str) -> list[str]:
+    path = programs.folder.parent / f"in-{node}"
+    return path.read_text(encoding="utf-8").split() if path.exists() else []
+
+
+def load(programs: Programs, images: str, nodes: str = "n0", timeout: str = "20") -> subprocess.CompletedProcess[str]:
+    return run("load_images.py", programs, NODES=nodes, IMAGES=images, TIMEOUT=timeout)
+
+
+def test_images_get_into_every_node_under_their_full_names(docker: Programs) -> None:
+    images = f"{APP} {K3S} {GITEA} {PYTHON}"
+    is_so(docker, "images", images)
+    done = load(docker, images, "n0 n1 n2")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "4 images are in 3 nodes\n"
+    for node in ("n0", "n1", "n2"):
+        assert in_node(docker, node) == [f"docker.io/{APP}", K3S, GITEA, f"docker.io/library/{PYTHON}"]
+    assert len(docker.called("docker save")) == 3
+    assert docker.called("docker pull") == []
+
+
+def test_what_the_engine_lacks_is_pulled_once_for_all_nodes(docker: Programs) -> None:
+    is_so(docker, "images", APP)
+    is_so(docker, "pullable", GITEA)
+    done = load(docker, f"{APP} {GITEA}", "n0 n1")
+
+    assert done.returncode == 0, done.stderr
+    assert docker.called("docker pull") == [f"docker pull --quiet {GITEA}"]
+    assert f"pulling {GITEA} (at most 30 minutes)" in done.stdout
+
+
+def test_an_image_that_can_not_be_pulled_is_named_with_two_ways_around(docker: Programs) -> None:
+    message = failed(load(docker, GITEA))
+
+    assert message.startswith(f"The image {GITEA} is not here and can't be pulled: ")
+    assert "no route to host" in message
+    assert "Fix: check the network and run again" in message
+    assert "docker load" in message
+    assert docker.called("docker exec") == []
+
+
+def test_an_import_that_imports_nothing_is_noticed_and_tried_again(docker: Programs) -> None:
+    is_so(docker, "images", APP)
+    is_so(docker, "silent", "x")
+    done = load(docker, APP)
+
+    assert done.returncode == 0, done.stderr
+    assert f"attempt 2 to load {APP} into n0: they did not arrive" in done.stdout
+    assert in_node(docker, "n0") == [f"docker.io/{APP}"]
+
+
+def test_an_import_that_never_imports_anything_is_given_up(docker: Programs) -> None:
+    is_so(docker, "images", APP)
+    is_so(docker, "silent", "x" * 99)
+    message = failed(load(docker, APP))
+
+    assert message.startswith(f"{APP} can't be loaded into n0 after 3 attempts: they did not arrive. Fix: ")
+    assert len(docker.called("docker save")) == 3
+
+
+def test_only_what_did_not_arrive_is_tried_again(docker: Programs) -> None:
+    is_so(docker, "images", f"{APP} {GITEA}")
+    is_so(docker, "in-n0", GITEA)
+    is_so(docker, "silent", "x")
+    assert load(docker, f"{APP} {GITEA}").returncode == 0
+
+    assert docker.called("docker save") == [f"docker save {APP} {GITEA}", f"docker save {APP}"]
+
+
+def test_an_import_that_hangs_is_ended_and_tried_again(docker: Programs) -> None:
+    is_so(docker, "images", APP)
+    is_so(docker, "hanging", "x")
+    done = load(docker, APP, timeout="2")
+
+    assert done.returncode == 0, done.stderr
+    assert "attempt 2 to load" in done.stdout
+    assert "it took longer than 2 s" in done.stdout
+
+
+def test_an_import_that_fails_is_given_up_with_what_it_said(docker: Programs) -> None:
+    is_so(docker, "images", APP)
+    is_so(docker, "broken", "x" * 99)
+    message = failed(load(docker, APP))
+
+    assert "after 3 attempts: ctr: write: no space left on device" in message
+    assert "docker system df" in message
+
+
+def test_one_node_of_several_that_fails_is_a_failure(docker: Programs) -> None:
+    docker.add("docker", DOCKER + "if 'n1' in args:\n    (here / 'in-n1').unlink(missing_ok=True)\n")
+    is_so(docker, "images", APP)
+    message = failed(load(docker, APP, "n0 n1 n2"))
+
+    assert f"{APP} can't be loaded into n1 after 3 attempts" in message
+    assert in_node(docker, "n0") == in_node(docker, "n2") == [f"docker.io/{APP}"]
+
+
+def test_an_engine_that_does_not_answer_is_said_in_words(docker: Programs) -> None:
+    is_so(docker, "deaf", "")
+    message = failed(load(docker, APP))
+
+    assert "Cannot connect to the Docker daemon" in message
+    assert "Fix: " in message
+
+
+@pytest.mark.parametrize(("api", "argument"), [("1.41", False), ("1.47", False), ("1.48", True), ("2.0", True)])
+def test_one_platform_is_saved_where_docker_knows_it(docker: Programs, api: str, *, argument: bool) -> None:
+    is_so(docker, "images", APP)
+    is_so(docker, "api", api)
+    assert load(docker, APP).returncode == 0
+
+    (call,) = docker.called("docker save")
+    assert ("--platform=linux/amd64" in call) is argument
+
+
+# --- keep_images.py --------------------------------------------------------------------------------------------------
+
+NODE = """
+if args[-1:] == ['-q']:
+    print('docker.io/rancher/mirrored-pause:3.6')
+    print('docker.io/rancher/mirrored-pause@sha256:1')
+    print('docker.io/rancher/mirrored-coredns-coredns:1.15')
+    print('docker.io/iot-lab/app:v1')
+elif 'events' in args:
+    message = 'Successfully pulled image' if (here / 'pulled').exists() else 'Container image already present'
+    print(json.dumps({'items': [{'message': message}, {}]}))
+elif 'export' in args:
+    print('some of the archive')
+    sys.stdout.flush()
+    if (here / 'broken').exists():
+        sys.exit('ctr: no space left on device')
+    print(' '.join(args[args.index('-') + 1:]))
+else:
+    sys.exit('not expected: ' + line)
+"""
+
+
+@pytest.fixture
+def node(programs: Programs) -> Programs:
+    programs.add("docker", NODE)
+    return programs
+
+
+def keep(programs: Programs) -> subprocess.CompletedProcess[str]:
+    return run("keep_images.py", programs, NODE="n0", ARCHIVE=str(archive(programs)))
+
+
+def archive(programs: Programs) -> Path:
+    return programs.folder.parent / "kept" / "k3s.tar"
+
+
+def test_k3ss_own_images_are_kept_and_no_others(node: Programs) -> None:
+    is_so(node, "pulled", "")
+    done = keep(node)
+
+    assert done.returncode == 0, done.stderr
+    assert archive(node).read_text(encoding="utf-8").splitlines()[-1] == (
+        "docker.io/rancher/mirrored-pause:3.6 docker.io/rancher/mirrored-coredns-coredns:1.15"
+    )
+    assert [path.name for path in archive(node).parent.iterdir()] == ["k3s.tar"]
+
+
+def test_a_node_that_pulled_nothing_gives_nothing(node: Programs) -> None:
+    done = keep(node)
+
+    assert (done.returncode, done.stdout) == (0, "the node had no image of its own to pull\n")
+    assert not archive(node).exists()
+
+
+def test_what_is_kept_already_is_left_alone(node: Programs) -> None:
+    archive(node).parent.mkdir()
+    archive(node).write_text("as it was", encoding="utf-8")
+
+    assert keep(node).returncode == 0
+    assert archive(node).read_text(encoding="utf-8") == "as it was"
+    assert node.calls == []
+
+
+def test_an_export_that_fails_leaves_no_half_archive_and_says_why(node: Programs) -> None:
+    is_so(node, "pulled", "")
+    is_so(node, "broken", "")
+    message = failed(keep(node))
+
+    assert "no space left on device" in message
+    assert "Fix: " in message
+    assert list(archive(node).parent.iterdir()) == []
+
+
+def test_a_node_without_images_of_k3ss_publisher_is_no_failure(programs: Programs) -> None:
+    is_so(programs, "pulled", "")
+    programs.add("docker", NODE.replace("docker.io/rancher", "mirror.example/rancher"))
+    done = keep(programs)
+
+    assert done.returncode == 0, done.stderr
+    assert not archive(programs).exists()
+
+
+# --- wait_application.py ---------------------------------------------------------------------------------------------
+
+# kubectl that says of an Application what the file `status` has, a line for each look, the last one for ever; pods and
+# events are in files of those names. It also checks that it is given the kubeconfig in a file that others can't read.
+KUBECTL = """
+import os
+config = pathlib.Path(next(each for each in args if each.startswith('--kubeconfig=')).partition('=')[2])
+if config.read_text() != 'the kubeconfig' or config.stat().st_mode & config.parent.stat().st_mode & 0o077:
+    sys.exit('the kubeconfig is wrong')
+kind = args[args.index('get') + 1]
+path = here / ('status' if kind == 'application' else kind)
+lines = path.read_text().splitlines() if path.exists() else []
+if kind == 'application':
+    if len(lines) > 1:
+        path.write_text('\\n'.join(lines[1:]))
+    if not lines or lines[0] == 'refused':
+        sys.exit('The connection to the server 127.0.0.1:6550 was refused')
+    print(lines[0])
+else:
+    print(''.join(lines) or json.dumps({'items': []}))
+"""
+
+
+@pytest.fixture
+def kubectl(programs: Programs) -> Programs:
+    programs.add("kubectl", KUBECTL)
+    return programs
+
+
+def status(sync: str, health: str, **more: Any) -> str:  # noqa: ANN401 - any JSON
+    return json.dumps({"status": {"sync": {"status": sync}, "health": {"status": health}, **more}})
+
+
+def wait(programs: Programs, timeout: str = "2") -> subprocess.CompletedProcess[str]:
+    return run(
+        "wait_application.py",
+        programs,
+        KUBECONFIG_TEXT="the kubeconfig",
+        APPLICATION="flask-app",
+        NAMESPACE="argocd",
+        APP_NAMESPACE="dev",
+        TIMEOUT=timeout,
+    )
+
+
+def test_a_healthy_application_ends_the_wait(kubectl: Programs) -> None:
+    is_so(kubectl, "status", status("Synced", "Healthy"))
+    done = wait(kubectl)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Synced and Healthy\n", "")
+
+
+def test_each_state_on_the_way_is_said_once(kubectl: Programs) -> None:
+    states = ["refused", '{"status": {}}', status("OutOfSync", "Missing"), status("Synced", "Progressing")]
+    is_so(kubectl, "status", "\n".join([*states, states[-1], status("Synced", "Healthy")]))
+    done = wait(kubectl, "30")
+
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if not line.startswith("kubectl")] == [
+        "waiting for flask-app: Unknown and Unknown",
+        "waiting for flask-app: OutOfSync and Missing",
+        "waiting for flask-app: Synced and Progressing",
+        "Synced and Healthy",
+    ]
+
+
+def test_an_application_that_does_not_get_healthy_is_explained(kubectl: Programs) -> None:
+    is_so(
+        kubectl,
+        "status",
+        status(
+            "OutOfSync",
+            "Degraded",
+            conditions=[{"type": "ComparisonError", "message": "app path does not exist"}],
+            operationState={"phase": "Failed", "message": "one or more objects failed to apply"},
+            resources=[
+                {"kind": "Deployment", "name": "flask-app", "health": {"status": "Degraded", "message": "deadline"}},
+                {"kind": "Service", "name": "flask-app", "health": {"status": "Healthy"}},
+                {"kind": "Namespace", "name": "dev"},
+            ],
+        ),
+    )
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image v9"}}
+    pods = [
+        {
+            "metadata": {"name": "web-1"},
+            "status": {"containerStatuses": [{"name": "flask-app", "ready": False, "state": waiting}]},
+        },
+        {
+            "metadata": {"name": "web-2"},
+            "status": {"containerStatuses": [{"name": "flask-app", "ready": True, "state": {"running": {}}}]},
+        },
+        {"metadata": {"name": "web-3"}, "status": {"phase": "Pending"}},
+    ]
+    is_so(kubectl, "pods", json.dumps({"items": pods}))
+    is_so(kubectl, "events", json.dumps({"items": [event("Failed", "Back-off pulling image", lastTimestamp="2026")]}))
+    message = failed(wait(kubectl))
+
+    for line in (
+        "The Application flask-app was not Synced and Healthy within 2 s.",
+        "  Application: OutOfSync and Degraded",
+        "  condition ComparisonError: app path does not exist",
+        "  last sync Failed: one or more objects failed to apply",
+        "  Deployment flask-app: Degraded deadline",
+        "  pod web-1: flask-app is waiting ImagePullBackOff no such image v9",
+        "  pod web-3: Pending",
+        "  event Failed of web-1: Back-off pulling image",
+    ):
+        assert line in message.splitlines(), message
+    assert "web-2" not in message
+    assert "Service flask-app" not in message
+    assert "Fix: " in message
+
+
+def event(reason: str, message: str, **times: str | None) -> dict[str, Any]:
+    return {"metadata": {}, "reason": reason, "message": message, "involvedObject": {"name": "web-1"}, **times}
+
+
+def test_the_last_events_are_shown_whatever_they_call_their_time(kubectl: Programs) -> None:
+    """Events of the newer API have an eventTime and no lastTimestamp."""
+    is_so(kubectl, "status", status("Synced", "Progressing"))
+    old = [event("Old", f"number {each}", lastTimestamp=f"2026-01-01T00:00:{each}Z") for each in range(10, 30)]
+    new = event("FailedScheduling", "Insufficient memory", lastTimestamp=None, eventTime="2026-01-01T00:01:00.000000Z")
+    is_so(kubectl, "events", json.dumps({"items": [new, *old]}))
+    events = [line for line in failed(wait(kubectl)).splitlines() if line.startswith("  event ")]
+
+    assert len(events) == 10
+    assert events[-1] == "  event FailedScheduling of web-1: Insufficient memory"
+    assert events[0] == "  event Old of web-1: number 21"
+
+
+def test_a_server_that_can_not_be_reached_is_bounded_and_said_once(kubectl: Programs) -> None:
+    done = wait(kubectl)
+
+    assert "was not Synced and Healthy within 2 s" in failed(done)
+    assert done.stdout.count("connection to the server 127.0.0.1:6550 was refused") == 1
+
+
+def test_without_kubectl_the_error_says_what_brings_it(programs: Programs) -> None:
+    assert failed(wait(programs)) == "kubectl is not on PATH. Fix: `make setup`, then `. ./activate`.\n"
+
+
+def test_the_kubeconfig_is_in_no_argument_and_gone_afterwards(kubectl: Programs) -> None:
+    is_so(kubectl, "status", status("Synced", "Healthy"))
+    done = wait(kubectl)
+
+    assert "the kubeconfig" not in " ".join(kubectl.calls) + done.stdout + done.stderr
+    assert {path.name for path in kubectl.folder.parent.iterdir()} == {"bin", "calls.jsonl", "status"}
