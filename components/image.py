@@ -71,6 +71,7 @@ class AppImage(pulumi.ComponentResource):
     Attributes:
         references: the images, such as ``iot-lab/flask-app:v1``, by version.
         ids: their content's IDs, by version.
+        unknown: whether this is a preview that can't say what they are.
     """
 
     def __init__(self, name: str, args: AppImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -79,7 +80,7 @@ class AppImage(pulumi.ComponentResource):
         # The Docker provider connects as soon as it is configured, which it is not while a value is unknown. So a
         # preview works without Docker; what it can't compare then, it takes as it was.
         endpoint, platform = asked or (_unknown(), _unknown())
-        ignored = [] if asked else ["build"]
+        self.unknown = asked is None
         provider = docker.Provider(f"{name}-engine", host=endpoint, opts=pulumi.ResourceOptions(parent=self))
         self.references: dict[str, pulumi.Output[str]] = {}
         self.ids: dict[str, pulumi.Output[str]] = {}
@@ -97,7 +98,9 @@ class AppImage(pulumi.ComponentResource):
                     # Another generation after a loss makes the engine build it again.
                     args={"VERSION": version, "PYTHON_IMAGE": versions.PYTHON_IMAGE, "GENERATION": presence.generation},
                 ),
-                opts=pulumi.ResourceOptions(parent=self, provider=provider, ignore_changes=ignored),
+                opts=pulumi.ResourceOptions(
+                    parent=self, provider=provider, ignore_changes=["*"] if self.unknown else []
+                ),
             )
             self.references[version] = image.image_name
             self.ids[version] = image.repo_digest  # of an image that is not pushed, the ID of its content
@@ -148,12 +151,14 @@ class NodeImagesArgs:
         cluster: a cluster whose nodes are containers on this host.
         images: their references; those that the engine lacks are pulled, once.
         triggers: values whose change brings the images again, such as the IDs of built ones.
+        unknown: whether this is a preview that can't say whether those have changed.
         timeout: seconds for all of it but pulls.
     """
 
     cluster: Cluster
     images: list[pulumi.Input[str]]
     triggers: list[pulumi.Input[str]]
+    unknown: bool
     timeout: int
 
 
@@ -185,6 +190,7 @@ class NodeImages(pulumi.ComponentResource):
                 deleted_with=args.cluster.lifetime,
                 delete_before_replace=True,
                 replace_on_changes=["environment"],
+                ignore_changes=["environment", "triggers"] if args.unknown else [],
             ),
         )
         self.register_outputs({})

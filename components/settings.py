@@ -98,16 +98,18 @@ class ImageSettings:
 
     Attributes:
         reference: an image in a registry, with its tag; None means that app/ is built.
+        built: the name of the image that is built then; every stack has one of its own, which goes with it.
         version: the version that p2 runs when app/ is built.
     """
 
     reference: str | None
+    built: str
     version: str
 
     @property
     def repository(self) -> str:
         """The image's name without its tag."""
-        return self.reference.rpartition(":")[0] if self.reference else versions.APP_REPOSITORY
+        return self.reference.rpartition(":")[0] if self.reference else self.built
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,7 +339,7 @@ def load(stack: str, declared: Iterable[str], set_keys: Iterable[str], root: Pat
         machines=_machines(reader),
         apps=_apps(reader),
         default_app=reader.text("defaultApp"),
-        image=_image(reader),
+        image=_image(reader, stack),
         cluster=_cluster(reader),
         app_port=reader.port("appNodePort", "appPorts"),
         argocd_port=reader.port("argocdNodePort", "argocdPorts"),
@@ -414,8 +416,10 @@ def _apps(reader: _Reader) -> tuple[AppSettings, ...]:
     return tuple(apps)
 
 
-def _image(reader: _Reader) -> ImageSettings:
-    image = ImageSettings(reference=reader.image("appImage"), version=reader.text("appVersion"))
+def _image(reader: _Reader, stack: str) -> ImageSettings:
+    # manifests/p3 names the image of the stack p3.
+    own = versions.APP_REPOSITORY if stack == "p3" else f"{versions.APP_REPOSITORY}-{stack.lower()}"
+    image = ImageSettings(reference=reader.image("appImage"), built=own, version=reader.text("appVersion"))
     if not image.reference and image.version not in versions.APP_VERSIONS:
         reader.refuse("appVersion", image.version, f"one of {', '.join(versions.APP_VERSIONS)}")
     return image

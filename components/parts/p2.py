@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import k3s, machine_checks, versions, web
+from components import k3s, machine_checks, web
 from components.image import AppImage, AppImageArgs
 from components.machine import VagrantMachine, node_name, server_args
 
@@ -113,7 +113,7 @@ def _image(settings: Settings, server: k3s.K3sServer) -> _Image:
         return _Image(reference=settings.image.reference, id=None, there=[])
     version = settings.image.version
     # Only the version that runs: what is built here need not wait for the machine.
-    built = AppImage("flask-app", AppImageArgs(context="app", repository=versions.APP_REPOSITORY, versions=(version,)))
+    built = AppImage("flask-app", AppImageArgs(context="app", repository=settings.image.built, versions=(version,)))
     brought = k3s.MachineImage(
         "flask-app-image",
         k3s.MachineImageArgs(

@@ -108,7 +108,7 @@ class _Images:
         if not settings.image.reference:
             self._built = AppImage(
                 APP,
-                AppImageArgs(context="app", repository=versions.APP_REPOSITORY, versions=versions.APP_VERSIONS),
+                AppImageArgs(context="app", repository=settings.image.built, versions=versions.APP_VERSIONS),
             )
 
     def bring(
@@ -118,7 +118,11 @@ class _Images:
         if not self._cluster.lifetime:
             return []
         args = NodeImagesArgs(
-            cluster=self._cluster, images=images, triggers=triggers or [], timeout=self._settings.timeout
+            cluster=self._cluster,
+            images=images,
+            triggers=triggers or [],
+            unknown=bool(self._built and self._built.unknown),
+            timeout=self._settings.timeout,
         )
         return [NodeImages(f"{name}-images", args).loaded]
 
@@ -164,8 +168,11 @@ def _first_commit(settings: Settings, root: Path) -> dict[str, str]:
     files = {}
     for name, text in manifests.read(root / MANIFESTS).items():
         changed = manifests.set_node_port(text, name, APP_NODE_PORT, settings.app_port.node_port)
-        if settings.image.reference and versions.APP_REPOSITORY in text:
-            changed = manifests.set_image(changed, name, versions.APP_REPOSITORY, settings.image.reference)
+        for image in manifests.images(text, name):
+            repository, _, tag = image.rpartition(":")
+            if repository == versions.APP_REPOSITORY and settings.image.repository != repository:
+                wanted = settings.image.reference or f"{settings.image.built}:{tag}"
+                changed = manifests.set_image(changed, name, repository, wanted)
         files[f"{settings.git.path.rstrip('/')}/{name}"] = changed
     return files
 
