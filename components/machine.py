@@ -55,6 +55,7 @@ class VagrantMachineArgs:
         cpus: number of virtual CPUs.
         memory: MiB.
         timeout: seconds until it has to be up.
+        after: a machine that has to be up before this one is begun, or None.
     """
 
     machine: str
@@ -65,6 +66,7 @@ class VagrantMachineArgs:
     cpus: int
     memory: int
     timeout: int
+    after: VagrantMachine | None = None
 
 
 def server_args(settings: MachineSettings, stack: str, timeout: int) -> VagrantMachineArgs:
@@ -112,7 +114,9 @@ class VagrantMachine(pulumi.ComponentResource):
     def __init__(self, name: str, args: VagrantMachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:machine:VagrantMachine", name, {}, opts)
         self.name, self.address = args.machine, args.address
-        self.vm = _Vm(f"{name}-vm", args, pulumi.ResourceOptions(parent=self))
+        # On the resource itself: what a component depends on is not handed to its children.
+        before: list[pulumi.Resource] = [args.after.vm] if args.after else []
+        self.vm: _Vm = _Vm(f"{name}-vm", args, pulumi.ResourceOptions(parent=self, depends_on=before))
         self.connection = command.remote.ConnectionArgs(
             host=args.address,
             user=self.vm.user,

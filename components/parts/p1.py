@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
-
-import pulumi
 
 from components import k3s, machine_checks
 from components.machine import VagrantMachine, agent_args, node_name, server_args
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pulumi
 
     from components.settings import Settings
 
@@ -41,8 +42,8 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
     nodes = [_node(machine, "server", server.installed)]
     for number, args in enumerate(agent_machines, start=1):
         # VirtualBox's part of Vagrant is not made for two at a time, so there each machine waits for the one before.
-        before = [machine] if machines.provider == "virtualbox" else []
-        machine = VagrantMachine(f"agent{number}-machine", args, pulumi.ResourceOptions(depends_on=before))
+        before = machine if machines.provider == "virtualbox" else None
+        machine = VagrantMachine(f"agent{number}-machine", dataclasses.replace(args, after=before))
         agent = k3s.K3sAgent(
             f"agent{number}", k3s.K3sAgentArgs(machine=machine, server=server, airgap=airgap, timeout=timeout)
         )
