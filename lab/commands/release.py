@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 TIMEOUT: Final = 300.0  # seconds until the app must answer: a slow network may have to pull its image
 EVERY: Final = 0.1  # seconds between two looks at the app
+# Seconds in which nothing but the version has to answer: at first, the pods of the version before answer in turns with
+# the new ones, and who asks just after a release would be told the old one.
+STEADY: Final = 1.5
 REMIND: Final = 10.0  # seconds between two lines that say what is waited for
 ATTEMPTS: Final = 2  # how often to push, when somebody else pushes at the same time
 
@@ -65,11 +68,15 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """How a release went, in seconds from just before the push; None for what was not seen."""
+    """How a release went, in seconds from just before the push; None for what was not seen.
+
+    ``first`` is the first answer with the version, ``live`` the one after which there was no other one any more.
+    """
 
     pushed: float
     seen: float | None
     applied: float | None
+    first: float
     live: float
 
 
@@ -171,12 +178,12 @@ def release(target: Target, version: str, timeout: float) -> tuple[Times, Releas
             lambda commit: watched.append(open_things.enter_context(application.watched(config, commit))),
         )
         say(_pushed(done, version, target))
-        live_at = wait(target, version, timeout, config)
+        first, live_at = wait(target, version, timeout, config)
         # A push that was rejected has left one behind, of a commit that never came to be.
         progress = watched[-1] if watched else None
         if progress and progress.problem:
             say(f"Argo CD's steps are not known: {progress.problem}")
-    return _times(done, progress, live_at), done
+    return _times(done, progress, first, live_at), done
 
 
 def push(target: Target, version: str, before_push: Callable[[str], None] = lambda _: None) -> Release:
@@ -233,8 +240,8 @@ def change(folder: Path, image: str, version: str) -> str:
     return manifest_tags.one_of(found)
 
 
-def wait(target: Target, version: str, timeout: float, config: Path) -> float:
-    """Wait until the app says that it is a version; return when that was, in seconds of ``time.monotonic``.
+def wait(target: Target, version: str, timeout: float, config: Path) -> tuple[float, float]:
+    """Wait until the app says that it is a version, and nothing else any more.
 
     Args:
         target: where the app is.
@@ -242,26 +249,38 @@ def wait(target: Target, version: str, timeout: float, config: Path) -> float:
         timeout: seconds.
         config: path of the cluster's kubeconfig.
 
+    Returns:
+        When it said so first, and from when on always, in seconds of ``time.monotonic``.
+
     Raises:
         LabError: it did not within that time; with what the Application says.
     """
     begin = time.monotonic()
     remind = begin + REMIND
+    first = since = None
     while True:
         answer = _answer(target.url)
         now = time.monotonic()
         if answer == version:
-            return now
-        if now - begin > timeout:
-            raise LabError(
-                f"{target.url} does not say {version} after {timeout:.0f} s, but: {answer}",
-                why=f"Argo CD says\n{_diagnosis(config)}",
-                fix="make status; to take it back, git revert (docs/p3.md)",
-            )
-        if now > remind:
-            say(f"waiting for {target.url} to say {version}, since {now - begin:.0f} s; now: {answer}")
-            remind += REMIND
+            first, since = first or now, since or now
+            if now - since >= STEADY:
+                return first, since
+        else:
+            since = None
+            if now - begin > timeout:
+                raise _too_late(target, version, timeout, answer, config)
+            if now > remind:
+                say(f"waiting for {target.url} to say {version}, since {now - begin:.0f} s; now: {answer}")
+                remind += REMIND
         time.sleep(EVERY)
+
+
+def _too_late(target: Target, version: str, timeout: float, answer: str, config: Path) -> LabError:
+    return LabError(
+        f"{target.url} does not say {version} after {timeout:.0f} s, but: {answer}",
+        why=f"Argo CD says\n{_diagnosis(config)}",
+        fix="make status; to take it back, git revert (docs/p3.md)",
+    )
 
 
 def _answer(url: str) -> str:
@@ -279,7 +298,7 @@ def _diagnosis(config: Path) -> str:
         return f"  nothing: {error}"
 
 
-def _times(done: Release, progress: application.Progress | None, live_at: float) -> Times:
+def _times(done: Release, progress: application.Progress | None, first: float, live_at: float) -> Times:
     def since(moment: float | None) -> float | None:
         return None if moment is None else moment - done.started
 
@@ -287,6 +306,7 @@ def _times(done: Release, progress: application.Progress | None, live_at: float)
         pushed=done.pushed - done.started,
         seen=since(progress.seen) if progress else None,
         applied=since(progress.applied) if progress else None,
+        first=first - done.started,
         live=live_at - done.started,
     )
 
@@ -306,7 +326,8 @@ def report(times: Times, done: Release, version: str, target: Target) -> str:
         ("the push has ended", times.pushed),
         ("Argo CD has seen the commit", times.seen),
         ("it is applied", times.applied),
-        (f"{target.url} says {version}", times.live),
+        (f"{target.url} says {version}", times.first),
+        (f"it says {version} only: the pods before are gone", times.live),
     ]
     lines = [f"{version} is live {times.live:.1f} s after the push began:"]
     lines += [f"  {seconds:6.1f} s  {what}" for what, seconds in steps if seconds is not None]

@@ -104,6 +104,25 @@ def test_it_says_how_long_the_commit_took_to_be_live(
     assert "v1 -> v2: commit" in said.err
 
 
+def test_a_version_is_live_when_no_other_one_answers_any_more(
+    released: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While pods change, both answer in turns."""
+    answers = iter(["v1", "v2", "v1", "v2", "v2", "v1", *["v2"] * 999])
+    given: list[str] = []
+
+    def says(_: str) -> tuple[int, str]:
+        given.append(next(answers))
+        return fakes.version(given[-1])
+
+    with fakes.app(says) as url:
+        assert released("v2", appUrl=url) == 0
+    assert len(given) > 6 + release.STEADY / release.EVERY / 4
+    said = capsys.readouterr().out
+    live, first = (float(re.search(rf"([\d.]+) s  {words}", said)[1]) for words in ("it says v2 only", "http"))  # type: ignore[index] # a failure if there is none
+    assert live > first
+
+
 def test_the_steps_of_argo_cd_are_measured(
     released: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
