@@ -350,3 +350,38 @@ def test_a_gone_cluster_is_rebuilt_by_one_delete_and_create(docker: Engine, made
 
     assert cluster_id != made["id"]
     assert provider.diff(cluster_id, outputs, wanted()).changes is False
+
+
+# --- on another machine ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(docker: Engine, made: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of a cluster that is on another machine; this one's Docker knows nothing of it."""
+    docker.containers = []
+    return made | {"made_at": ["another-host", "another-engine"]}
+
+
+def test_nothing_is_planned_on_another_machine(elsewhere: dict[str, Any]) -> None:
+    assert provider.diff(elsewhere["id"], elsewhere, wanted()).changes is False
+
+
+def test_a_refresh_on_another_machine_keeps_the_cluster(elsewhere: dict[str, Any]) -> None:
+    assert provider.read(elsewhere["id"], elsewhere).id == elsewhere["id"]
+
+
+def test_a_cluster_can_not_be_deleted_from_another_machine_without_a_word(elsewhere: dict[str, Any]) -> None:
+    with pytest.raises(
+        LabError, match=r"^The cluster lab is on the machine another-host.*Fix: run `pulumi destroy` there"
+    ):
+        provider.delete(elsewhere["id"], elsewhere)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_host_with_another_name_or_a_docker_that_was_reset_is_the_same_machine(
+    docker: Engine, made: dict[str, Any], number: int
+) -> None:
+    docker.containers = []
+    made["made_at"][number] = "another"
+
+    assert provider.diff(made["id"], made, wanted()).replaces
