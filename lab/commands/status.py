@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GREEN, RED, PLAIN = "\033[32m", "\033[31m", "\033[0m"
 GOOD: Final = "Synced and Healthy"
+LOOK: Final = "make kubectl ARGS='-n dev get pods,events'"
 SHORT: Final = 7  # characters of a commit's ID
 
 
@@ -97,7 +98,9 @@ def _line(name: str, ask: Callable[[], Line]) -> Line:
 
 def _failed(name: str, error: LabError) -> Line:
     found = f"{error.what} ({error.why})" if error.why else error.what
-    return Line(name=name, ok=False, found=found, fix=error.fix)
+    # Errors that send people here, for more, have to send them on.
+    fix = LOOK if name == "app" else error.fix.replace("make status", "make up")
+    return Line(name=name, ok=False, found=found, fix=fix)
 
 
 def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:
@@ -115,8 +118,9 @@ def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:
     version = ", ".join(sorted({each["status"]["nodeInfo"]["kubeletVersion"] for each in items}))
     found = f"{len(good) - len(bad)} of {len(good)} nodes Ready, Kubernetes {version}"
     if bad:
-        return Line(name="cluster", ok=False, found=f"{found}; not {', '.join(bad)}", fix="make up")
-    return Line(name="cluster", ok=bool(good), found=found, fix="" if good else "make up")
+        found += f"; not {', '.join(bad)}"
+    ok = bool(good) and not bad
+    return Line(name="cluster", ok=ok, found=found, fix="" if ok else "make up", value=version)
 
 
 def in_argocd(config: Path) -> Line:
@@ -128,7 +132,7 @@ def in_argocd(config: Path) -> Line:
         name="application",
         ok=state == GOOD,
         found="; ".join([f"{state} at commit {commit[:SHORT] or 'unknown'}", *conditions]),
-        fix="" if state == GOOD else "wait a moment, or make kubectl ARGS='-n dev get pods,events'",
+        fix="" if state == GOOD else f"wait a moment, or {LOOK}",
         value=commit,
     )
 
@@ -184,8 +188,11 @@ def _route(address: str, host: str, app: str) -> tuple[str, bool]:
 
 
 def _compared(lines: list[Line]) -> list[Line]:
-    """Compare the live version with the one in Git."""
+    """Compare the live version with the one in Git, and leave out what does not help while there is no cluster."""
     by_name = {line.name: line for line in lines}
+    if not by_name["cluster"].ok and not by_name["cluster"].value:
+        # It is what has to be put right first; what is inside can't be looked at before.
+        return [line if line.name == "cluster" else replace(line, fix="") for line in lines]
     wanted, app = by_name.get("git"), by_name.get("app")
     if not (wanted and app and wanted.ok and app.ok) or wanted.value == app.value:
         return lines

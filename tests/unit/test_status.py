@@ -160,6 +160,20 @@ def test_what_is_broken_is_named_and_the_rest_is_shown(
     assert len(re.findall(r"^(?:ok|NOT OK) ", said, re.MULTILINE)) == 4
 
 
+def test_nobody_is_sent_to_where_they_are(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    for breaks in (break_app, break_git):
+        breaks(lab)
+    lab.run()
+    assert "-> make status" not in capsys.readouterr().out
+
+
+def test_while_there_is_no_cluster_the_only_advice_is_about_it(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    for breaks in (break_cluster, break_app, break_git):
+        breaks(lab)
+    lab.run()
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines() if "->" in line] == ["cluster"]
+
+
 def test_a_stack_that_is_not_up_is_one_line(
     lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
