@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -296,6 +297,8 @@ def measure(repetitions: int, overrides: dict[str, Any]) -> str:
         LabError: something is missing, or a run failed. What was made is removed then, too.
     """
     _check()
+    # A `kill` has to clean up as an interruption by the keyboard does.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="iot-bench-") as folder:
         bench, machine = Bench(Path(folder), overrides), facts.lines()
         try:
