@@ -52,7 +52,8 @@ K3S_INSTALL_URL: Final = "https://raw.githubusercontent.com/k3s-io/k3s/" + K3S.r
 K3S_INSTALL_SHA256: Final = "46177d4c99440b4c0311b67233823a8e8a2fc09693f6c89af1a7161e152fbfad"
 
 # Vagrant boxes of the stable Debian, by provider, with their versions; Debian's own box has no VirtualBox build.
-# The docker provider runs an image instead, made from vagrant/Dockerfile.
+# The docker provider runs an image instead, made from vagrant/Dockerfile. It is one release behind: the systemd of
+# Debian 13 does not start on hosts with cgroup v1.
 VAGRANT_BOXES: Final = {
     "virtualbox": ("bento/debian-13", "202510.26.0"),
     "libvirt": ("debian/trixie64", "13.20260519.1"),
