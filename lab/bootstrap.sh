@@ -113,9 +113,15 @@ make_environment() {
 # Two of these at a time would be in each other's way. The lock names its holder, so that one that was killed is not
 # waited for.
 lock() {
-  local waited=0 holder
+  local waited=0 failed=0 holder
   until ln -s "$$" "$LOCK" 2>/dev/null; do
-    holder=$(readlink "$LOCK") || continue
+    if [ ! -L "$LOCK" ]; then
+      # Its holder has just removed it, or it can't be made at all.
+      failed=$((failed + 1))
+      [ "$failed" -lt 10 ] || fail "$LOCK can't be made" "make the folder writable for $(id -un): ls -ld $ROOT"
+      continue
+    fi
+    holder=$(readlink "$LOCK" || true)
     if ! kill -0 "$holder" 2>/dev/null; then
       rm -f "$LOCK"
       continue

@@ -172,6 +172,13 @@ def test_one_that_was_killed_is_not_waited_for(project: Project) -> None:
     assert "waiting" not in done.stderr
 
 
+def test_a_lock_that_can_not_be_made_is_an_error(project: Project) -> None:
+    write_command(project.path, "ln", "#!/usr/bin/env bash\nexit 1\n")
+    done = project.run()
+    assert done.returncode == 1
+    assert ".venv.lock can't be made" in done.stderr
+
+
 def test_wheels_in_the_offline_folder_take_the_place_of_the_index(project: Project, tmp_path: Path) -> None:
     (tmp_path / "offline" / "wheels").mkdir(parents=True)
     project.run(IOT_OFFLINE_DIR=str(tmp_path / "offline"))
