@@ -246,6 +246,7 @@ def test_a_changed_image_is_brought_again(embedded: graph.Graph) -> None:
     load = embedded.named("flask-app-images-load")
 
     assert sum("@sha256:" in str(trigger) for trigger in load.inputs["triggers"]) == len(versions.APP_VERSIONS)
+    assert "environment" in load.options["replaceOnChanges"]
 
 
 def test_what_is_independent_does_not_wait_for_each_other(embedded: graph.Graph) -> None:
