@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 # Types whose last word alone would not say what they are.
 LABELS: Final = {
-    "command:local:Command": "Command on this host",
-    "command:remote:Command": "Command over SSH",
-    "command:remote:CopyToRemote": "Copy over SSH",
-    "docker:index/image:Image": "Docker image",
+    "command:local:Command": "Command",
+    "command:remote:Command": "SSH command",
+    "command:remote:CopyToRemote": "SSH copy",
+    "docker:index/image:Image": "Image",
     "kubernetes:helm.sh/v3:Release": "Helm Release",
     "pulumi-python:dynamic/k3d:Nodes": "k3d nodes",
     "pulumi-python:dynamic/k3s:Image": "Image on the machine",
     "pulumi-python:dynamic/machine:Vm": "Vagrant machine",
     "pulumi-python:dynamic/random:Secret": "Random secret",
-    "pulumi-python:dynamic/web:Answers": "Answers of the routes",
-    "pulumi-python:dynamic/image:Presence": "Presence of the image",
-    "pulumi:providers:docker": "Docker provider",
-    "pulumi:providers:kubernetes": "Kubernetes provider",
+    "pulumi-python:dynamic/web:Answers": "Answers",
+    "pulumi-python:dynamic/image:Presence": "Presence",
+    "pulumi:providers:docker": "Provider",
+    "pulumi:providers:kubernetes": "Provider",
 }
 
 

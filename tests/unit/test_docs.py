@@ -1,0 +1,149 @@
+"""What the documentation says can be found: links, commands, settings; what comes from the program is current."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from components import project
+from components.settings import PARTS
+from lab import paths
+from lab.__main__ import names
+from lab.commands import docs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGES: Final = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "bench/**/*.md", "app/*.md", "vagrant/*.md")
+    for path in paths.ROOT.glob(pattern)
+)
+LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
+CODE: Final = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+SVG: Final = "{http://www.w3.org/2000/svg}"
+
+
+def page_id(path: Path) -> str:
+    return str(path.relative_to(paths.ROOT))
+
+
+def code(path: Path) -> str:
+    """Return all that is in code style on a page."""
+    return "\n".join(CODE.findall(path.read_text(encoding="utf-8")))
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the names by which a page's headings are linked to, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.fixture(scope="module")
+def generated() -> dict[str, str]:
+    return docs.files()
+
+
+@pytest.mark.parametrize("name", ["settings.md", "architecture.md", *(f"{stack}.svg" for stack in PARTS)])
+def test_what_comes_from_the_program_is_current(generated: dict[str, str], name: str) -> None:
+    path = docs.FOLDER / name
+    written = path.read_text(encoding="utf-8") if path.exists() else ""
+    message = f"docs/{name} is not what the program says now: run `python -m lab docs`, look at it, and commit it"
+    assert written == generated[name], message
+
+
+def test_there_are_pages() -> None:
+    assert paths.ROOT / "README.md" in PAGES
+    assert len(PAGES) > 5
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_id)
+def test_links_lead_somewhere(path: Path) -> None:
+    broken = []
+    for link in LINK.findall(CODE.sub("", path.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_id)
+def test_pages_that_are_named_exist(path: Path) -> None:
+    named = set(re.findall(r"(?<![\w/])docs/[\w./-]+\.md", path.read_text(encoding="utf-8")))
+    assert [name for name in sorted(named) if not (paths.ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_id)
+def test_make_has_the_targets(path: Path) -> None:
+    makefile = (paths.ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    used = set(re.findall(r"(?:^|[`;&|(]\s*|\$ )make ([a-z][a-z-]*)\b", code(path), re.MULTILINE))
+    assert used - targets == set()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_id)
+def test_the_lab_has_the_commands(path: Path) -> None:
+    used = set(re.findall(r"python -m lab ([a-z][a-z-]*)", code(path)))
+    assert used - set(names()) == set()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_id)
+def test_there_are_the_settings(path: Path) -> None:
+    used = set(re.findall(r"\biot:([a-z][A-Za-z0-9]*)", path.read_text(encoding="utf-8")))
+    # Type tokens of components begin like settings: iot:k3d:K3dCluster.
+    tokens = set(re.findall(r"\biot:([a-z0-9_]+):[A-Z]", path.read_text(encoding="utf-8")))
+    assert used - tokens - set(project.declared(paths.ROOT)) == set()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_id)
+def test_commands_for_a_shell_can_be_read_by_one(path: Path) -> None:
+    for block in re.findall(r"```(?:sh|bash|console)\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+        shlex.split(block, comments=True)
+
+
+@pytest.mark.parametrize("stack", PARTS)
+def test_in_a_picture_nothing_covers_another_thing(generated: dict[str, str], stack: str) -> None:
+    picture = ET.fromstring(generated[f"{stack}.svg"])  # noqa: S314 - our own file
+    boxes = [
+        tuple(float(box.attrib[key]) for key in ("x", "y", "width", "height"))
+        for box in picture.findall(f"{SVG}rect")
+        if box.get("rx") == "6"
+    ]
+    assert len(boxes) >= 4
+    for (x1, y1, w1, h1), (x2, y2, w2, h2) in itertools.combinations(boxes, 2):
+        assert x1 + w1 <= x2 or x2 + w2 <= x1 or y1 + h1 <= y2 or y2 + h2 <= y1
+    # A lane of an arrow is a straight line down, which passes beside every box.
+    for way in (arrow.attrib["d"] for arrow in picture.findall(f"{SVG}path")):
+        for x, top, bottom in straight(way):
+            assert not [
+                box for box in boxes if box[0] < x < box[0] + box[2] and top < box[1] + box[3] and box[1] < bottom
+            ]
+
+
+def straight(way: str) -> list[tuple[float, float, float]]:
+    """Return the straight lines down of a path: where they are, where they begin and where they end."""
+    x, y = map(float, re.findall(r"^M([\d.-]+),([\d.-]+)", way)[0])
+    lines = []
+    for command, numbers in re.findall(r"([VC])([^VCM]+)", way):
+        values = [float(each) for each in re.findall(r"-?[\d.]+", numbers)]
+        if command == "V":
+            lines.append((x, y, values[0]))
+            y = values[0]
+        else:
+            x, y = values[-2:]
+    return lines
+
+
+@pytest.mark.parametrize("stack", PARTS)
+def test_a_picture_is_small_enough_to_be_read_on_a_page(generated: dict[str, str], stack: str) -> None:
+    width = int(re.findall(r'viewBox="0 0 (\d+) ', generated[f"{stack}.svg"])[0])
+    assert width <= 1000
+    assert "…" not in generated[f"{stack}.svg"]
