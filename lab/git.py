@@ -122,9 +122,7 @@ class Clone:
         """
         self.root, self.remote = root, source
         branch = [] if source.revision == "HEAD" else ["--branch", source.revision]
-        # The bytes as they are in the repository: what is not changed here must not change by line endings either.
-        layout = ["--config", "core.autocrlf=false"]
-        run(source, ["clone", "--quiet", "--depth=1", "--single-branch", *branch, *layout, "--", source.url, str(root)])
+        run(source, ["clone", "--quiet", "--depth=1", "--single-branch", *branch, "--", source.url, str(root)])
         self.branch = run(source, ["branch", "--show-current"], cwd=root)
         if not self.branch:
             raise _no_branch(source)

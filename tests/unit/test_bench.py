@@ -154,14 +154,11 @@ def test_a_report_has_a_row_for_everything_that_is_measured() -> None:
     assert "| cluster | 0.0 s | 7.0 s | 7.0 s |" in shown
 
 
-@pytest.mark.parametrize(("text", "size"), [("1.5GiB ", 1.5 * 2**30), (" 512MiB", 2**29), ("3KiB", 3072), ("0B", 0)])
-def test_the_sizes_of_docker_are_read(text: str, size: float) -> None:
-    assert p3.size(text) == size
-
-
-def test_a_size_that_is_none_is_an_error() -> None:
-    with pytest.raises(LabError, match="docker stats says"):
-        p3.size("--")
+@pytest.mark.parametrize(
+    "said", ["1000\ncache 500\ninactive_file 1\ntotal_inactive_file 300\n", "1000\nanon 500\ninactive_file 300\n"]
+)
+def test_cached_files_are_no_memory_in_use(said: str) -> None:
+    assert p3.used(said) == 700
 
 
 @pytest.mark.parametrize(
