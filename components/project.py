@@ -33,7 +33,26 @@ def settings(stack: str, root: Path) -> stack_settings.Settings:
     """
     # The engine hands over all keys at once, the tests and `make render` through set_all_config.
     keys = set(runtime_config.CONFIG.get()) | set(runtime_config.get_config_env())
-    return stack_settings.load(stack, declared(root), keys, root)
+    return stack_settings.load(stack, declared(root), keys, root, places(stack, root))
+
+
+def places(stack: str, root: Path) -> dict[str, str]:
+    """Return where the stack's file sets each key, such as Pulumi.p3.yaml:4; keys without a namespace.
+
+    Args:
+        stack: the stack's name.
+        root: the project's folder.
+    """
+    path = root / f"Pulumi.{stack}.yaml"
+    if not path.exists():
+        return {}
+    _read(path)
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    config = next((value for key, value in node.value if key.value == "config"), None) if node else None
+    return {
+        key.value.removeprefix(f"{stack_settings.PROJECT}:"): f"{path.name}:{key.start_mark.line + 1}"
+        for key, _ in (config.value if isinstance(config, yaml.MappingNode) else [])
+    }
 
 
 def stack_config(stack: str, root: Path, overrides: dict[str, Any] | None = None) -> dict[str, str]:

@@ -213,9 +213,10 @@ class Settings:
 class _Reader:
     """Reads one key at a time and remembers what was wrong with it, so that all mistakes are shown at once."""
 
-    def __init__(self, config: pulumi.Config, root: Path) -> None:
+    def __init__(self, config: pulumi.Config, root: Path, places: Mapping[str, str]) -> None:
         self._config = config
         self._root = root
+        self._places = places
         self.problems: list[LabError] = []
         self.refused: set[str] = set()
 
@@ -223,7 +224,7 @@ class _Reader:
         self.refused.add(key)
         self.problems.append(
             LabError(
-                f"{PROJECT}:{key} is {CREDENTIALS.sub('://(hidden)@', repr(value))}",
+                f"{PROJECT}:{key} is {CREDENTIALS.sub('://(hidden)@', repr(value))}{_at(self._places, key)}",
                 why=f"expected {expected}",
                 fix=fix or f"pulumi config set {PROJECT}:{key} VALUE",
             )
@@ -315,7 +316,13 @@ class _Reader:
         return value
 
 
-def load(stack: str, declared: Iterable[str], set_keys: Iterable[str], root: Path) -> Settings:
+def load(
+    stack: str,
+    declared: Iterable[str],
+    set_keys: Iterable[str],
+    root: Path,
+    places: Mapping[str, str] | None = None,
+) -> Settings:
     """Read and check the settings of a stack.
 
     Args:
@@ -323,6 +330,7 @@ def load(stack: str, declared: Iterable[str], set_keys: Iterable[str], root: Pat
         declared: the keys that Pulumi.yaml declares, without a namespace.
         set_keys: the keys that are set, with their namespaces.
         root: the project's folder, which relative paths are relative to.
+        places: the file and the line where a key is set, for messages; keys without a namespace.
 
     Returns:
         The settings; all of them are valid.
@@ -330,8 +338,8 @@ def load(stack: str, declared: Iterable[str], set_keys: Iterable[str], root: Pat
     Raises:
         LabError: lists every mistake that was found.
     """
-    reader = _Reader(pulumi.Config(PROJECT), root)
-    reader.problems += _unknown_keys(set(declared), set_keys)
+    reader = _Reader(pulumi.Config(PROJECT), root, places or {})
+    reader.problems += _unknown_keys(set(declared), set_keys, places or {})
     settings = Settings(
         stack=stack,
         part=_part(reader, stack),
@@ -354,7 +362,11 @@ def load(stack: str, declared: Iterable[str], set_keys: Iterable[str], root: Pat
     return settings
 
 
-def _unknown_keys(declared: set[str], set_keys: Iterable[str]) -> list[LabError]:
+def _at(places: Mapping[str, str], key: str) -> str:
+    return f" ({places[key]})" if key in places else ""
+
+
+def _unknown_keys(declared: set[str], set_keys: Iterable[str], places: Mapping[str, str]) -> list[LabError]:
     problems = []
     for key in set_keys:
         namespace, _, name = key.partition(":")
@@ -363,7 +375,11 @@ def _unknown_keys(declared: set[str], set_keys: Iterable[str]) -> list[LabError]
         near = difflib.get_close_matches(name, declared, n=1)
         hint = f"did you mean {PROJECT}:{near[0]}?" if near else "docs/settings.md lists those there are"
         problems.append(
-            LabError(f"There is no setting {key}", why=hint, fix=f"pulumi config rm {key}, and set the right one")
+            LabError(
+                f"There is no setting {key}{_at(places, name)}",
+                why=hint,
+                fix=f"pulumi config rm {key}, and set the right one",
+            )
         )
     return problems
 

@@ -180,3 +180,20 @@ def test_the_command_says_what_is_wrong(folder: Path) -> None:
         check=True,
     )
     assert done.stdout == "nothing wrong\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("iot:apps2: {}", r"There is no setting iot:apps2 \(Pulumi\.p2\.yaml:4\)\. did you mean iot:apps\?"),
+        ("iot:timeout: soon", r"iot:timeout is 'soon' \(Pulumi\.p2\.yaml:4\)\. expected a whole number"),
+    ],
+)
+def test_a_mistake_in_a_stacks_settings_is_named_with_its_line(tmp_path: Path, line: str, told: str) -> None:
+    for name in ("Pulumi.yaml", "Pulumi.p2.yaml"):
+        (tmp_path / name).write_text((paths.ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+    file = tmp_path / "Pulumi.p2.yaml"
+    first, *rest = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join(["# A comment", first, rest[0], f"  {line}", *rest[1:]]) + "\n", encoding="utf-8")
+    with pytest.raises(LabError, match=told):
+        graph.build("p2", tmp_path)
