@@ -35,8 +35,8 @@ doctor: ## check what a stack needs on this machine, a line per need
 	@$(READY) && $(LAB) doctor $(PART)
 
 .PHONY: preview
-preview: ## what `up` would do: of STACK, or of all stacks from an empty state
-	@$(READY) && $(LAB) preview $(if $(filter file,$(origin STACK)),,$(PART)) -- $(ARGS)
+preview: ## what `up` would do: of STACK, or of all stacks from an empty state; POLICY=1 holds it to policy/
+	@$(READY) $(if $(POLICY),dev) && $(LAB) preview $(if $(filter file,$(origin STACK)),,$(PART)) -- $(ARGS)
 
 .PHONY: refresh
 refresh: ## compare a stack's state with what is there
@@ -81,6 +81,14 @@ plan: ## a stack's resources as a tree, without any tool
 .PHONY: render
 render: ## a stack's Kubernetes objects as plain YAML, without any tool
 	@$(READY) && $(LAB) render $(PART)
+
+.PHONY: validate
+validate: ## check what the stacks would create, without a cluster
+	@$(READY) dev && $(LAB) validate
+
+.PHONY: docs
+docs: ## write the pages and pictures that come from the program
+	@$(READY) dev && $(LAB) docs
 
 .PHONY: test
 test: ## every tier of tests whose tools are here
