@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from components import manifests
 from components.errors import LabError
@@ -10,6 +11,9 @@ from components.settings import IMAGE
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def read(folder: Path) -> dict[Path, str]:

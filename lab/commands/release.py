@@ -5,7 +5,6 @@ The repository is the one that Argo CD follows. Nothing is told to the cluster: 
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-# https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
-TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 TIMEOUT: Final = 300.0  # seconds until the app must answer: a slow network may have to pull its image
 EVERY: Final = 0.1  # seconds between two looks at the app
 # Seconds in which nothing but the version has to answer: at first, the pods of the version before answer in turns with
@@ -127,7 +124,7 @@ def check_name(version: str) -> None:
     """
     if not version:
         raise LabError("no version was named", why=f"there are {_built()}", fix="make release VERSION=v2")
-    if not TAG.fullmatch(version) or version == "latest":
+    if not manifest_tags.TAG.fullmatch(version) or version == "latest":
         raise LabError(
             f"{version!r} is not a version",
             why="expected the tag of an image other than latest: letters, digits, '_', '.' and '-', at most 128",

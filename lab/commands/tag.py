@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from components import manifests
 from components.errors import LabError
@@ -15,9 +14,6 @@ from lab import manifest_tags
 
 if TYPE_CHECKING:
     import argparse
-
-# https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
-TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         LabError: the tag is none, a manifest is malformed, or no container runs the image.
     """
-    if not TAG.fullmatch(args.tag) or args.tag == "latest":
+    if not manifest_tags.TAG.fullmatch(args.tag) or args.tag == "latest":
         raise LabError(f"{args.tag!r} is no tag for a release", why="a tag that never moves was expected, such as v2")
     texts = read(args.manifests)
     before = manifest_tags.tags(texts, args.image)
