@@ -40,6 +40,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tools.mkdir()
     monkeypatch.setattr(paths, "BIN", tools)
     fakes.kubectl(tools, {"watch": []})
+    monkeypatch.setattr(release, "STEADY", 0.2)
 
 
 @pytest.fixture
@@ -115,9 +116,10 @@ def test_it_says_how_long_the_commit_took_to_be_live(
 
 
 def test_a_version_is_live_when_no_other_one_answers_any_more(
-    released: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    released: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While pods change, both answer in turns."""
+    monkeypatch.setattr(release, "STEADY", 1.5)
     answers = iter(["v1", "v2", "v1", "v2", "v2", "v1", *["v2"] * 999])
     given: list[str] = []
 
