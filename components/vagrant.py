@@ -31,6 +31,8 @@ USER: Final = "vagrant"
 ANSWER: Final = 60.0  # seconds for a question; Ruby takes its time on a busy machine
 DESTROY: Final = 180.0  # seconds
 BUILD: Final = 1800.0  # seconds for the docker provider's image on a slow network
+LOCKED: Final = "but another process is already executing an action on the machine"
+LOCK_EVERY: Final = 2.0  # seconds between two tries at a machine that another Vagrant holds
 INTERRUPT: Final = 30.0  # seconds that an interrupted Vagrant may take to tidy up
 REACH: Final = 60.0  # seconds from Vagrant's "it is up" until SSH answers on the private network
 MACHINE_LABEL: Final = "iot.machine"
@@ -109,7 +111,7 @@ class Machine:
     def destroy(self) -> None:
         """Remove it with its network, its disk and Vagrant's notes, as far as they are still there."""
         if self.known:
-            self._do("destroy", "--force", timeout=DESTROY)
+            self._destroy()
         if self.provider == "docker":
             self._remove_container()
         with _networks_locked():
@@ -120,6 +122,19 @@ class Machine:
         for parent in (self.folder.parent, self.folder.parent.parent):
             if parent.exists() and not any(parent.iterdir()):
                 parent.rmdir()
+
+    def _destroy(self) -> None:
+        """Let Vagrant destroy it, once another Vagrant has let go of it: one whose `up` was killed runs on."""
+        end = time.monotonic() + self.timeout
+        while True:
+            try:
+                self._do("destroy", "--force", timeout=DESTROY)
+            except CommandError as error:  # noqa: PERF203 - each try may fail; that is what is waited for
+                if LOCKED not in str(error).replace(" | ", " ") or time.monotonic() > end:
+                    raise
+                time.sleep(LOCK_EVERY)
+            else:
+                return
 
     def login(self) -> ssh.Login:
         """Return the way in: Vagrant's key, and the machine's own as it was at the first connection."""

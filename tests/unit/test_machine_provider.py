@@ -178,6 +178,21 @@ def test_an_interrupted_up_is_cleared_away_first(host: Programs) -> None:
     assert done == ["destroy", "up"]
 
 
+def test_a_vagrant_that_still_holds_the_machine_is_waited_for(host: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    identity, outs = made(host)
+    monkeypatch.setattr(vagrant, "LOCK_EVERY", 0.1)
+    held = (
+        "if args[0] == 'destroy' and not (here / 'free').exists():\n"
+        "    (here / 'free').touch()\n"
+        "    sys.exit('An action was attempted on the machine, but another process\\nis already executing an action '"
+        "             'on the machine. Vagrant locks each machine.')\n"
+    )
+    host.add("vagrant", held + VAGRANT)
+    VagrantMachineProvider().delete(identity, outs)
+    assert len(host.called("vagrant destroy")) == 2
+    assert not vagrant.RUN.exists()
+
+
 def test_deleting_leaves_no_folder_and_may_be_repeated(host: Programs) -> None:
     identity, outs = made(host)
     VagrantMachineProvider().delete(identity, outs)
