@@ -149,16 +149,19 @@ class Bench:
 
     def _pulumi(self, *args: str, config: bool = True) -> None:
         more = ["--stack", STACK, "--config-file", str(self._config)] if config else []
-        done = subprocess.run(
-            ["pulumi", "--non-interactive", *args, *more],
-            cwd=paths.ROOT,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=RUN_TIME,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                ["pulumi", "--non-interactive", *args, *more],
+                cwd=paths.ROOT,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=RUN_TIME,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"pulumi {args[0]} did not end within {RUN_TIME:.0f} s") from error
         if done.returncode:
             raise LabError(f"pulumi {args[0]} failed", why="\n".join((done.stdout + done.stderr).splitlines()[-20:]))
 
