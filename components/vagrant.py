@@ -31,10 +31,11 @@ USER: Final = "vagrant"
 ANSWER: Final = 60.0  # seconds for a question; Ruby takes its time on a busy machine
 DESTROY: Final = 180.0  # seconds
 BUILD: Final = 1800.0  # seconds for the docker provider's image on a slow network
-LOCKED: Final = "but another process is already executing an action on the machine"
+LOCKED: Final = "Vagrant locks each machine for access by only one process at a time"
 LOCK_EVERY: Final = 2.0  # seconds between two tries at a machine that another Vagrant holds
 INTERRUPT: Final = 30.0  # seconds that an interrupted Vagrant may take to tidy up
 REACH: Final = 60.0  # seconds from Vagrant's "it is up" until SSH answers on the private network
+SAID: Final = 10  # lines of what Vagrant said that go into a message; its longest explanation has nine
 MACHINE_LABEL: Final = "iot.machine"
 PROJECT_LABEL: Final = "iot.project"
 NETWORK_LABEL: Final = "iot.network"
@@ -343,4 +344,4 @@ def _interrupt(process: subprocess.Popen[bytes]) -> None:
 
 def _end(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(lines[-6:]) or "nothing"
+    return " | ".join(lines[-SAID:]) or "nothing"

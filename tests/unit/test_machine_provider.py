@@ -58,6 +58,18 @@ open(known, 'w').write('192.168.56.110 ecdsa-sha2-nistp256 AAAA')
 """
 
 
+# https://github.com/hashicorp/vagrant/blob/main/templates/locales/en.yml, machine_action_locked
+LOCKED = """An action 'destroy' was attempted on the machine 'rel-filaS',
+but another process is already executing an action on the machine.
+Vagrant locks each machine for access by only one process at a time.
+Please wait until the other Vagrant process finishes modifying this
+machine, then try again.
+
+If you believe this message is in error, please check the process
+listing for any "ruby" or "vagrant" processes and kill them. Then
+try again."""
+
+
 @pytest.fixture
 def host(programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     """Return a host with Vagrant and SSH, and machines' folders of its own."""
@@ -184,8 +196,7 @@ def test_a_vagrant_that_still_holds_the_machine_is_waited_for(host: Programs, mo
     held = (
         "if args[0] == 'destroy' and not (here / 'free').exists():\n"
         "    (here / 'free').touch()\n"
-        "    sys.exit('An action was attempted on the machine, but another process\\nis already executing an action '"
-        "             'on the machine. Vagrant locks each machine.')\n"
+        f"    sys.exit({LOCKED!r})\n"
     )
     host.add("vagrant", held + VAGRANT)
     VagrantMachineProvider().delete(identity, outs)
