@@ -106,7 +106,7 @@ class Bench:
         """Make, change and remove the lab with the program."""
         record = self.figures.ours
         begin = time.monotonic()
-        steps = self._up(begin)
+        steps = self.up(begin)
         _add(record, "up", time.monotonic() - begin)
         self.figures.our_steps.append(steps)
         _add(record, "memory", memory(self.cluster))
@@ -165,8 +165,15 @@ class Bench:
         if done.returncode:
             raise LabError(f"pulumi {args[0]} failed", why="\n".join((done.stdout + done.stderr).splitlines()[-20:]))
 
-    def _up(self, begin: float) -> list[Step]:
-        """Run `pulumi up` and return when each resource was made."""
+    def up(self, begin: float) -> list[Step]:
+        """Run `pulumi up` and return when each resource was made.
+
+        Args:
+            begin: what the steps' times are counted from, in seconds of ``time.monotonic``.
+
+        Raises:
+            LabError: it failed; has what it said last.
+        """
         command = ["pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "--json", "--stack", STACK]
         open_steps: dict[str, float] = {}
         steps, said = [], []
@@ -174,7 +181,7 @@ class Bench:
             for line in process.stdout or ():
                 now = time.monotonic() - begin
                 event = json.loads(line) if line.startswith("{") else {}
-                said.append(_message(event) or line.rstrip("\n"))
+                said.append(_message(event) if event else line.rstrip("\n"))
                 if started := event.get("resourcePreEvent"):
                     open_steps[started["metadata"]["urn"]] = now
                 if ended := event.get("resOutputsEvent"):
@@ -182,7 +189,7 @@ class Bench:
                     if not urn.split("::")[2].split("$")[-1].startswith(("iot:", "pulumi:")):
                         steps.append(Step(what=urn.split("::")[-1], begin=open_steps.get(urn, now), end=now))
         if process.returncode:
-            raise LabError("pulumi up failed", why="\n".join(each for each in said[-20:] if each))
+            raise LabError("pulumi up failed", why="\n".join([each for each in said if each][-20:]))
         return steps
 
     def _script(self, what: str) -> tuple[float, list[Step]]:
@@ -237,7 +244,8 @@ def _running(command: list[str], env: dict[str, str]) -> Iterator[subprocess.Pop
 
 def _message(event: dict[str, Any]) -> str:
     """Return what an event of the engine says to people, if anything."""
-    return str((event.get("diagnosticEvent") or {}).get("message", "")).strip()
+    said = event.get("diagnosticEvent") or {}
+    return "" if said.get("severity") == "debug" else str(said.get("message", "")).strip()
 
 
 def _add(record: dict[str, list[float]], name: str, value: float) -> None:

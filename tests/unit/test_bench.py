@@ -12,7 +12,7 @@ import yaml
 
 from components import docker_engine, versions
 from components.errors import LabError
-from lab import graph
+from lab import graph, paths
 from lab.bench import inputs, p3, table
 from lab.bench.table import Row, Step
 from lab.commands import bench
@@ -173,3 +173,38 @@ def test_wrong_arguments_are_errors() -> None:
         bench.setting("apiPort")
     with pytest.raises(LabError, match="at least 1"):
         bench.run(argparse.Namespace(repetitions=0, set=[], write=False))
+
+
+EVENTS = """\
+{"diagnosticEvent": {"message": "registering", "severity": "debug"}}
+{"resourcePreEvent": {"metadata": {"urn": "urn:pulumi:p3::iot::iot:argocd:ArgoCd::argocd"}}}
+{"resourcePreEvent": {"metadata": {"urn": "urn:pulumi:p3::iot::iot:k3d:K3dCluster$k3d:Nodes::nodes"}}}
+{"diagnosticEvent": {"message": "no space left", "severity": "error"}}
+{"resOutputsEvent": {"metadata": {"urn": "urn:pulumi:p3::iot::iot:k3d:K3dCluster$k3d:Nodes::nodes"}}}
+{"resOutputsEvent": {"metadata": {"urn": "urn:pulumi:p3::iot::iot:argocd:ArgoCd::argocd"}}}
+"""
+
+
+@pytest.mark.parametrize("code", [0, 255])
+def test_the_engine_s_events_are_steps_and_its_messages_are_errors(
+    code: int, made: graph.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in for the CLI prints events in the form of Pulumi 3.259."""
+    tools, folder = tmp_path / "tools", tmp_path / "bench"
+    for each in (tools, folder):
+        each.mkdir()
+    (tmp_path / "events").write_text(EVENTS, encoding="utf-8")
+    (tools / "pulumi").write_text(
+        f'#!/bin/sh\ncase "$*" in *" up "*) cat {tmp_path}/events; exit {code} ;; esac\n', encoding="utf-8"
+    )
+    (tools / "pulumi").chmod(0o755)
+    monkeypatch.setattr(paths, "BIN", tools)
+    monkeypatch.setattr(docker_engine, "cgroup_version", lambda: "2")
+    monkeypatch.setattr(graph, "build", lambda *_: made)
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "")  # the benchmark sets it, and this takes it back
+    measured = p3.Bench(folder, {})
+    if code:
+        with pytest.raises(LabError, match=r"pulumi up failed. no space left\."):
+            measured.up(0.0)
+    else:
+        assert [step.what for step in measured.up(0.0)] == ["nodes"]
