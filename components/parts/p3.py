@@ -105,6 +105,7 @@ class _Images:
     def __init__(self, settings: Settings, cluster: Cluster) -> None:
         self._settings, self._cluster = settings, cluster
         self._built: AppImage | None = None
+        self._last: NodeImages | None = None
         if not settings.image.reference:
             self._built = AppImage(
                 APP,
@@ -114,7 +115,7 @@ class _Images:
     def bring(
         self, name: str, images: list[pulumi.Input[str]], triggers: list[pulumi.Input[str]] | None = None
     ) -> list[pulumi.Resource]:
-        """Return what to depend on before pods run these images."""
+        """Return what to depend on before pods run these images; those that are asked for first come first."""
         if not self._cluster.lifetime:
             return []
         args = NodeImagesArgs(
@@ -122,9 +123,11 @@ class _Images:
             images=images,
             triggers=triggers or [],
             unknown=bool(self._built and self._built.unknown),
+            after=self._last,
             timeout=self._settings.timeout,
         )
-        return [NodeImages(f"{name}-images", args).loaded]
+        self._last = NodeImages(f"{name}-images", args)
+        return [self._last.loaded]
 
     def app(self) -> list[pulumi.Resource]:
         """Return what to depend on before the app runs."""

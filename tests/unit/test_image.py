@@ -159,7 +159,7 @@ def test_containers_are_described_with_their_published_ports(engine: Engine) -> 
 def test_a_scripts_digest_changes_with_the_script_and_not_with_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = f"{SCRIPTS}/load_images.py"
+    path = f"{SCRIPTS}/node_images.py"
     monkeypatch.chdir(tmp_path)
 
     assert script_hash(path) == hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:16]

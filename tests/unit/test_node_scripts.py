@@ -19,9 +19,9 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "components" / "scripts"
 PATIENCE = 60  # seconds until a script that hangs is a failure; each ends in a few
 
 
-def run(script: str, programs: Programs, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(script: str, programs: Programs, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-I", SCRIPTS / script],
+        [sys.executable, "-I", SCRIPTS / script, *arguments],
         env={"PATH": str(programs.folder), "TMPDIR": str(programs.folder.parent), **environment},
         capture_output=True,
         text=True,
@@ -37,7 +37,7 @@ def failed(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr
 
 
-# --- load_images.py --------------------------------------------------------------------------------------------------
+# --- node_images.py --------------------------------------------------------------------------------------------------
 
 # An engine with the images of the file `images`, one for each line; what arrives in a node is in the file `in-NODE`.
 # Files: silent (an import that succeeds and imports nothing; each one uses up a character), broken (one that fails),
@@ -64,11 +64,19 @@ elif args[0] == 'pull':
     (here / 'images').write_text(' '.join([*lines('images'), args[-1]]))
 elif args[0] == 'save':
     images = [each for each in args[1:] if not each.startswith('--')]
+    output = [each.partition('=')[2] for each in args if each.startswith('--output=')]
     for image in images:
         if image not in lines('images'):
             sys.exit('Error response from daemon: reference does not exist: ' + image)
-    print(' '.join(images))
-elif args[0] == 'exec' and args[-2:] == ['import', '-']:
+    if output:
+        open(output[0], 'w').write(' '.join(images[:1] if used_up('full') else images))
+        if (here / 'full').exists():
+            sys.exit('write: no space left on device')
+    else:
+        print(' '.join(images))
+elif args[0] == 'exec' and args[-1] == '--help':
+    print('--local  run import locally' if (here / 'local').exists() else 'ctr of containerd 1')
+elif args[0] == 'exec' and 'import' in args and args[-1] == '-':
     node, images = args[2], sys.stdin.read().split()
     if used_up('hanging'):
         time.sleep(60)
@@ -103,7 +111,18 @@ def in_node(programs: Programs, node: str) -> list[str]:
 
 
 def load(programs: Programs, images: str, nodes: str = "n0", timeout: str = "20") -> subprocess.CompletedProcess[str]:
-    return run("load_images.py", programs, NODES=nodes, IMAGES=images, TIMEOUT=timeout)
+    archive = str(programs.folder.parent / "archives" / "app.tar")
+    return run("node_images.py", programs, "load", NODES=nodes, IMAGES=images, TIMEOUT=timeout, ARCHIVE=archive)
+
+
+def save(programs: Programs, images: str) -> subprocess.CompletedProcess[str]:
+    archive = str(programs.folder.parent / "archives" / "app.tar")
+    return run("node_images.py", programs, "save", IMAGES=images, TIMEOUT="20", ARCHIVE=archive)
+
+
+def archives(programs: Programs) -> dict[str, str]:
+    folder = programs.folder.parent / "archives"
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*")}
 
 
 def test_images_get_into_every_node_under_their_full_names(docker: Programs) -> None:
@@ -201,6 +220,54 @@ def test_an_engine_that_does_not_answer_is_said_in_words(docker: Programs) -> No
 
     assert "Cannot connect to the Docker daemon" in message
     assert "Fix: " in message
+
+
+def test_what_was_saved_before_is_loaded_into_every_node_and_removed(docker: Programs) -> None:
+    is_so(docker, "images", f"{APP} {GITEA}")
+    assert save(docker, f"{APP} {GITEA}").returncode == 0
+    assert archives(docker) == {"app.tar": f"{APP} {GITEA}"}
+    done = load(docker, f"{APP} {GITEA}", "n0 n1")
+
+    assert done.returncode == 0, done.stderr
+    assert in_node(docker, "n0") == in_node(docker, "n1") == [f"docker.io/{APP}", GITEA]
+    assert len(docker.called("docker save")) == 1
+    assert archives(docker) == {}
+
+
+def test_what_an_archive_lacks_is_saved_anew(docker: Programs) -> None:
+    is_so(docker, "images", f"{APP} {GITEA}")
+    assert save(docker, APP).returncode == 0
+    assert load(docker, f"{APP} {GITEA}").returncode == 0
+
+    assert in_node(docker, "n0") == [f"docker.io/{APP}", GITEA]
+
+
+def test_saving_pulls_what_the_engine_lacks(docker: Programs) -> None:
+    is_so(docker, "pullable", GITEA)
+    assert save(docker, GITEA).returncode == 0
+    assert docker.called("docker pull") == [f"docker pull --quiet {GITEA}"]
+    assert archives(docker) == {"app.tar": GITEA}
+
+
+def test_an_archive_is_whole_or_not_there(docker: Programs) -> None:
+    is_so(docker, "images", f"{APP} {GITEA}")
+    is_so(docker, "full", "x")
+    message = failed(save(docker, f"{APP} {GITEA}"))
+
+    assert "no space left on device" in message
+    assert "Fix: " in message
+    assert archives(docker) == {}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_quicker_import_is_used_where_the_node_knows_it(docker: Programs, *, known: bool) -> None:
+    is_so(docker, "images", APP)
+    if known:
+        is_so(docker, "local", "")
+    assert load(docker, APP).returncode == 0
+
+    (command,) = docker.called("docker exec -i")
+    assert ("--local" in command.split()) is known
 
 
 @pytest.mark.parametrize(("api", "argument"), [("1.41", False), ("1.47", False), ("1.48", True), ("2.0", True)])
