@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ from lab.commands import validate
 if TYPE_CHECKING:
     from pathlib import Path
 
+built = cache(partial(graph.build, root=paths.ROOT))
 MANIFESTS = paths.ROOT / p3.MANIFESTS
 
 
@@ -51,7 +53,7 @@ def found_in(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("stack", PARTS)
 def test_nothing_is_wrong_with_a_stack(stack: str) -> None:
-    assert list(validate.of_stack(graph.build(stack, paths.ROOT))) == []
+    assert list(validate.of_stack(built(stack))) == []
 
 
 def test_nothing_is_wrong_with_the_manifests() -> None:
@@ -121,7 +123,7 @@ def test_an_object_that_is_there_twice_is_found(folder: Path) -> None:
     ],
 )
 def test_a_mistake_in_argo_cds_own_kinds_is_found(kind: str, keys: tuple[str, ...], value: object, told: str) -> None:
-    its = objects.of_program(graph.build("p3", paths.ROOT))
+    its = objects.of_program(built("p3"))
     (one,) = [each for each in its if each.content["kind"] == kind]
     place = one.content
     for key in keys[:-1]:
@@ -133,7 +135,7 @@ def test_a_mistake_in_argo_cds_own_kinds_is_found(kind: str, keys: tuple[str, ..
 
 
 def test_what_a_pod_needs_has_to_be_there() -> None:
-    its = objects.of_program(graph.build("p3", paths.ROOT))
+    its = objects.of_program(built("p3"))
     without = [each for each in its if each.content["kind"] not in {"ConfigMap", "Secret"}]
     told = " ".join(str(each) for each in references.findings(without))
     assert "there is no ConfigMap gitea-setup" in told
@@ -141,7 +143,7 @@ def test_what_a_pod_needs_has_to_be_there() -> None:
 
 
 def test_a_route_needs_its_service() -> None:
-    its = objects.of_program(graph.build("p2", paths.ROOT))
+    its = objects.of_program(built("p2"))
     without = [each for each in its if each.content["metadata"]["name"] != "app2"]
     assert "there is no Service app2" in " ".join(str(each) for each in references.findings(without))
 

@@ -60,6 +60,32 @@ def test_machines_under_virtualbox_are_made_one_after_the_other() -> None:
     assert "waits for server-machine-vm" in line_of(plan.text(made), "agent1-machine-vm")
 
 
+def node(name: str, *, parent: str = "", custom: bool = True, after: tuple[str, ...] = ()) -> graph.Node:
+    return graph.Node(
+        urn=f"urn:{name}",
+        type="test:index:Thing",
+        name=name,
+        custom=custom,
+        read=False,
+        parent=parent,
+        provider="",
+        deleted_with="",
+        depends_on=after,
+        inputs={},
+    )
+
+
+def test_what_a_component_waits_for_all_in_it_waits_for() -> None:
+    nodes = (
+        node("first"),
+        node("second", custom=False, after=("urn:first",)),
+        node("second-part", parent="urn:second"),
+    )
+    found = order.of(graph.Graph("p3", nodes, {}))
+    assert found.waits["urn:second-part"] == ("urn:first",)
+    assert found.steps == {"urn:first": 1, "urn:second-part": 2}
+
+
 def test_two_runs_print_the_same(p3: graph.Graph) -> None:
     assert plan.text(p3) == plan.text(graph.build("p3", paths.ROOT))
 
