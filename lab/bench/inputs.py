@@ -72,7 +72,9 @@ def write(graph: Graph, folder: Path) -> Inputs:
     (nodes,), (release,) = graph.of_type(NODES), graph.of_type(RELEASE)
     built = [node.inputs for node in graph.of_type(IMAGE)]
     references = [each["imageName"] for each in built]
-    brought = [image for node in graph.of_type(COMMAND) for image in _images(node) if image not in references]
+    # Each image once: it is saved by one Command and loaded by another.
+    named = dict.fromkeys(image for node in graph.of_type(COMMAND) for image in _images(node))
+    brought = [image for image in named if image not in references]
     _dump(folder / "k3d.yaml", [k3d_config(nodes.inputs)])
     _dump(folder / "values.yaml", [fill(release.inputs["values"])])
     objects = [node for node in graph.nodes if node.type.startswith("kubernetes:") and "kind" in node.inputs]

@@ -138,7 +138,9 @@ def check_exists(version: str, image: str) -> None:
     Raises:
         LabError: says which versions there are.
     """
-    if image == versions.APP_REPOSITORY and version not in versions.APP_VERSIONS:
+    # A stack of another name than p3 builds an image that is named after it.
+    built = image == versions.APP_REPOSITORY or image.startswith(f"{versions.APP_REPOSITORY}-")
+    if built and version not in versions.APP_VERSIONS:
         raise LabError(
             f"there is no version {version!r} of {image}",
             why=f"it is built on this machine, as {_built()}",

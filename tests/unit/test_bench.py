@@ -81,6 +81,7 @@ def test_the_cluster_is_the_one_of_the_program(written: inputs.Inputs) -> None:
         "extraArgs"
     ]
     images = (written.folder / "images.txt").read_text(encoding="utf-8").split()
+    assert len(images) == len(set(images))
     assert {versions.ARGOCD_IMAGE, versions.REDIS_IMAGE, versions.GITEA_IMAGE, "iot-lab/flask-app:v2"} <= set(images)
 
 

@@ -189,10 +189,13 @@ def test_what_can_not_be_a_tag_is_refused_before_anything_is_asked(
         release.run(argparse.Namespace(version=version, stack="p3", no_wait=True, timeout=1.0))
 
 
-def test_a_version_that_is_not_built_here_is_refused(released: Callable[..., int], repository: Path) -> None:
+@pytest.mark.parametrize("image", [versions.APP_REPOSITORY, f"{versions.APP_REPOSITORY}-mine"])
+def test_a_version_that_is_not_built_here_is_refused(
+    released: Callable[..., int], repository: Path, image: str
+) -> None:
     before = repositories.git(repository, "rev-parse", "main")
     with pytest.raises(LabError, match=r"no version 'v3'.*v1 and v2.*appImage"):
-        released("v3")
+        released("v3", image=image)
     assert repositories.git(repository, "rev-parse", "main") == before
 
 
