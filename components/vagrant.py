@@ -89,7 +89,7 @@ class Machine:
         if self.provider == "docker":
             ensure_image(self.props["box"])
             description["network"] = network_name(self.props["address"])
-        with _networks_locked():
+        with _folders_locked():
             self.folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(description, indent=2, sort_keys=True)
             (self.folder / "machine.json").write_text(text + "\n", encoding="utf-8")
@@ -115,14 +115,14 @@ class Machine:
             self._destroy()
         if self.provider == "docker":
             self._remove_container()
-        with _networks_locked():
+        with _folders_locked():
             if self.folder.exists():
                 shutil.rmtree(self.folder)
             if self.provider == "docker":
                 remove_network(self.props["address"])
-        for parent in (self.folder.parent, self.folder.parent.parent):
-            if parent.exists() and not any(parent.iterdir()):
-                parent.rmdir()
+            for parent in (self.folder.parent, self.folder.parent.parent):
+                if parent.exists() and not any(parent.iterdir()):
+                    parent.rmdir()
 
     def _destroy(self) -> None:
         """Let Vagrant destroy it, once another Vagrant has let go of it: one whose `up` was killed runs on."""
@@ -302,7 +302,7 @@ def remove_network(address: str) -> None:
 
 
 @contextmanager
-def _networks_locked() -> Iterator[None]:
+def _folders_locked() -> Iterator[None]:
     """Let no other machine, of this stack or another one, come or go meanwhile."""
     path = RUN.with_name("run.lock")
     path.parent.mkdir(exist_ok=True)
