@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TITLE: Final = "# The Kubernetes objects of "  # of the README, by which a folder that was written is known again
 FILL_IN: Final = "FILL-IN-"
+HASH: Final = "-bcrypt"
 # What Pulumi, or this program's own triggers, are told by an object. Nobody else reads it.
 OWN_ANNOTATIONS: Final = ("pulumi.com/", "iot/")
 # What is no secret in the Secrets that tell Argo CD of a repository:
@@ -100,8 +101,10 @@ def _hidden(value: Any, keys: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSO
 
 def _placeholder(value: object, keys: tuple[str, ...]) -> str:
     """Return the same placeholder for the same secret, wherever it is."""
-    made_by = re.fullmatch(rf"{graph.STAND_IN}-value-of-(.+)", str(value))
-    return FILL_IN + (made_by[1] if made_by else keys[-1])
+    made_by = re.fullmatch(rf"{graph.STAND_IN}-(value|bcrypt)-of-(.+)", str(value))
+    if not made_by:
+        return FILL_IN + keys[-1]
+    return FILL_IN + made_by[2] + (HASH if made_by[1] == "bcrypt" else "")
 
 
 def _is_stand_in(value: object) -> bool:
@@ -149,14 +152,13 @@ def _steps(made: Graph, texts: dict[str, str]) -> Iterator[_Step]:
         ]
         what = "Build the app's images, and bring them into the cluster or push them to a registry:"
         yield _Step(what, _code(builds))
-    if secrets := sorted({each for text in texts.values() for each in re.findall(rf"{FILL_IN}[\w.-]+", text)}):
-        fill = [
-            f"for secret in {' '.join(secrets)}; do",
-            "  value=$(openssl rand -hex 24)",
-            '  grep -rl --include="*.yaml" "$secret" . | xargs perl -pi -e "s/$secret\\b/$value/g"',
-            "done",
-        ]
-        yield _Step("Fill the secrets in. These are random ones; put your own in where you have some:", _code(fill))
+    secrets = {each for text in texts.values() for each in re.findall(rf"{FILL_IN}[\w-]+", text)}
+    if random := sorted(each for each in secrets if not each.endswith(HASH)):
+        what = "Fill the secrets in. These are random ones; put your own in where you have some:"
+        yield _Step(what, _code(_fill(random, "openssl rand -hex 24")))
+    if hashes := sorted(secrets - set(random)):
+        what = "Fill the hashes of passwords in. htpasswd (of apache2-utils) asks for each of them:"
+        yield _Step(what, _code(_fill(hashes, "htpasswd -nBC 10 '' | tr -d ':\\n'")))
     for stage in sorted({path.split("/")[0] for path in texts}, key=lambda name: int(name.split("-")[0])):
         if "-" not in stage:
             yield _Step("Apply the objects:", _code([f"kubectl apply -f {stage}/"]))
@@ -168,6 +170,16 @@ def _steps(made: Graph, texts: dict[str, str]) -> Iterator[_Step]:
             "The app itself is in `manifests/p3`: Argo CD applies it from Git. Without Argo CD:",
             _code(["kubectl apply -f ../../manifests/p3"]),
         )
+
+
+def _fill(secrets: list[str], command: str) -> list[str]:
+    """Return the shell's lines that put what a command prints in the place of each secret, wherever it stands."""
+    return [
+        f"for SECRET in {' '.join(secrets)}; do",
+        f"  export SECRET VALUE=$({command})",
+        "  grep -rl --include='*.yaml' \"$SECRET\" . | xargs perl -pi -e 's/$ENV{SECRET}(?![\\w-])/$ENV{VALUE}/g'",
+        "done",
+    ]
 
 
 def helm(release: Node, values: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -72,6 +74,36 @@ def test_the_same_secret_has_the_same_placeholder(p3: dict[str, str]) -> None:
     assert by_name["flask-app-repository"]["stringData"]["password"] == reader
     values = yaml.safe_load(p3["2-argocd-values.yaml"])
     assert values["configs"]["secret"]["gogsSecret"] == by_name["gitea-users"]["stringData"]["WEBHOOK_SECRET"]
+
+
+def test_a_hash_of_a_password_is_not_filled_with_just_anything(p3: dict[str, str]) -> None:
+    values = yaml.safe_load(p3["2-argocd-values.yaml"])
+    assert values["configs"]["secret"]["argocdServerAdminPassword"] == "FILL-IN-argocd-admin-bcrypt"
+    (line,) = [line for line in p3["README.md"].splitlines() if "FILL-IN-argocd-admin-bcrypt" in line]
+    assert "FILL-IN-argocd-redis" not in line
+    assert "htpasswd" in p3["README.md"]
+
+
+def test_the_readmes_loop_fills_every_secret_in(p3: dict[str, str], tmp_path: Path) -> None:
+    bash, perl, grep = (shutil.which(name) for name in ("bash", "perl", "grep"))
+    if not (bash and perl and grep):
+        return
+    command.write(p3, tmp_path / "p3")
+    (tmp_path / "bin").mkdir()
+    for name, value in {"openssl": "random", "htpasswd": ":$2y$10$/a.b"}.items():
+        program = tmp_path / "bin" / name
+        program.write_text(f"#!/bin/sh\ncat <<'END'\n{value}\nEND\n", encoding="utf-8")
+        program.chmod(0o755)
+    loops = re.findall(r"^   (for SECRET.*?done)$", p3["README.md"], re.MULTILINE | re.DOTALL)
+    assert len(loops) == 2
+    path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
+    for loop in loops:
+        subprocess.run([bash, "-euc", loop], cwd=tmp_path / "p3", env={"PATH": path}, check=True)
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "p3").rglob("*.yaml")}
+    # The note above them, which says that something is to be filled in, is all that is left.
+    assert not [name for name, text in texts.items() if re.search(r"FILL-IN-\w", text)]
+    assert "argocdServerAdminPassword: $2y$10$/a.b" in texts["2-argocd-values.yaml"]
+    assert "auth: random" in texts["05-secret-argocd-redis.yaml"]
 
 
 def test_a_password_of_the_user_is_not_written() -> None:
