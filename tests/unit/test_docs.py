@@ -26,6 +26,7 @@ PAGES: Final = sorted(
 )
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 CODE: Final = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+INDENTED: Final = re.compile(r"^(?: {4,}|\t)(\S.*)$", re.MULTILINE)
 SVG: Final = "{http://www.w3.org/2000/svg}"
 
 
@@ -35,7 +36,8 @@ def page_id(path: Path) -> str:
 
 def code(path: Path) -> str:
     """Return all that is in code style on a page."""
-    return "\n".join(CODE.findall(path.read_text(encoding="utf-8")))
+    text = path.read_text(encoding="utf-8")
+    return "\n".join([*CODE.findall(text), *INDENTED.findall(CODE.sub("", text))])
 
 
 def anchors(path: Path) -> set[str]:
