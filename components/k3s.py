@@ -285,9 +285,11 @@ class K3sServer(pulumi.ComponentResource):
         stdout: pulumi.Output[str] = pulumi.Output.secret(self.installed.stdout)
         answer = stdout.apply(json.loads)
         self.agent_token = answer.apply(lambda found: str(found["agentToken"]))
-        self.kubeconfig = answer.apply(
-            lambda found: host_kubeconfig(
-                base64.b64decode(found["kubeconfig"]).decode(), machine.address, node_name(machine.name)
+        # It depends on the machine as well, by name: so the engine knows beforehand that with another machine all that
+        # is in the cluster goes, and does not try to delete that from a cluster which is no more.
+        self.kubeconfig = pulumi.Output.all(answer, machine.vm.id).apply(
+            lambda both: host_kubeconfig(
+                base64.b64decode(both[0]["kubeconfig"]).decode(), machine.address, node_name(machine.name)
             )
         )
         self.register_outputs({})

@@ -75,6 +75,11 @@ def containers(lab: Lab) -> list[str]:
     return done.stdout.split()
 
 
+def ours(names: set[str]) -> set[str]:
+    """Return those names of Docker's things that p1 and p2 give; another lab may be at work beside the tests."""
+    return {name for name in names if name.startswith(("iot-p1-", "iot-p2-", "iot-192.", "iot-lab/flask-app-p2"))}
+
+
 def remove(lab: Lab) -> None:
     """Destroy a lab, whatever state it is in, and then what a failed destroy has left."""
     lab.pulumi("destroy", "--skip-preview", check=False)

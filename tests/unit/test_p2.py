@@ -144,7 +144,8 @@ def test_no_image_is_latest_and_all_apps_run_the_same_one(any_p2: graph.Graph) -
 def test_a_built_image_is_on_the_machine_before_pods_run_it(build: Build) -> None:
     p2 = build("p2")
     transfer = p2.named("flask-app-image-transfer")
-    assert transfer.inputs["streams"][0]["source"] == ["docker", "save", "iot-lab/flask-app:v1"]
+    (image,) = p2.of_type("docker:index/image:Image")
+    assert transfer.inputs["streams"][0]["source"] == ["docker", "save", image.inputs["imageName"]]
     for deployment in p2.of_type(DEPLOYMENT):
         assert transfer.urn in deployment.depends_on
         assert container(deployment)["imagePullPolicy"] == "IfNotPresent"
