@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from components.settings import PARTS
 from lab import golden, graph, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CLUSTER = "urn:pulumi:p3::iot::iot:k3d:K3dCluster$pulumi-python:dynamic/k3d:Nodes::nodes"
 DEPLOYMENT = "urn:pulumi:p3::iot::iot:git:GitServer$kubernetes:apps/v1:Deployment::gitea-server"
@@ -13,8 +18,8 @@ BEFORE: golden.Snapshot = {CLUSTER: {}, DEPLOYMENT: {"object": "Deployment gitea
 
 
 @pytest.mark.parametrize("stack", PARTS)
-def test_the_graph_is_as_recorded(stack: str) -> None:
-    found = golden.changes(golden.recorded(stack), golden.snapshot(graph.build(stack, paths.ROOT)))
+def test_the_graph_is_as_recorded(build: Callable[..., graph.Graph], stack: str) -> None:
+    found = golden.changes(golden.recorded(stack), golden.snapshot(build(stack)))
     message = "\n".join(
         [
             f"The graph of {stack} is not the recorded one. What an `up` of a live stack would do about it:",

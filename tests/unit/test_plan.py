@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,10 +13,13 @@ from components.settings import PARTS
 from lab import graph, order, paths
 from lab.commands import plan
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@pytest.fixture(scope="module")
-def p3() -> graph.Graph:
-    return graph.build("p3", paths.ROOT)
+
+@pytest.fixture
+def p3(build: Callable[..., graph.Graph]) -> graph.Graph:
+    return build("p3")
 
 
 def line_of(text: str, name: str) -> str:
@@ -24,8 +28,8 @@ def line_of(text: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("stack", PARTS)
-def test_every_resource_has_one_line(stack: str) -> None:
-    made = graph.build(stack, paths.ROOT)
+def test_every_resource_has_one_line(build: Callable[..., graph.Graph], stack: str) -> None:
+    made = build(stack)
     lines = plan.text(made).splitlines()
     assert len(lines) == 4 + len(made.nodes)
     assert lines[0].startswith(f"{stack}: {len([node for node in made.nodes if node.custom])} resources")

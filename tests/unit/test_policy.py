@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -13,6 +13,9 @@ from components.settings import PARTS
 from lab import graph, paths
 from lab.checks import invariants
 from policy import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CONTEXT: Final = rules.Context(node_ports=frozenset({30001, 30002, 30003}))
 CONTAINER: Final[dict[str, Any]] = {
@@ -223,8 +226,8 @@ def test_the_namespaces_are_those_of_the_parts() -> None:
 
 
 @pytest.mark.parametrize("stack", PARTS)
-def test_the_stack_keeps_the_rules(stack: str) -> None:
-    assert list(invariants.of_graph(graph.build(stack, paths.ROOT))) == []
+def test_the_stack_keeps_the_rules(build: Callable[..., graph.Graph], stack: str) -> None:
+    assert list(invariants.of_graph(build(stack))) == []
 
 
 def test_the_stack_keeps_the_rules_with_another_cluster(tmp_path: object) -> None:
@@ -237,8 +240,8 @@ def test_the_stack_keeps_the_rules_with_another_cluster(tmp_path: object) -> Non
     assert list(invariants.of_graph(made)) == []
 
 
-def test_a_resource_without_the_clusters_options_is_found_in_the_graph() -> None:
-    made = graph.build("p3", paths.ROOT)
+def test_a_resource_without_the_clusters_options_is_found_in_the_graph(build: Callable[..., graph.Graph]) -> None:
+    made = build("p3")
     nodes = [
         graph.Node(**{**vars(node), "deleted_with": "", "provider": ""}) if node.name == "gitea-server" else node
         for node in made.nodes

@@ -16,14 +16,15 @@ from lab import graph, objects, paths, render
 from lab.commands import render as command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 STACKS = ("p2", "p3")
 
 
-@pytest.fixture(scope="module")
-def p3() -> dict[str, str]:
-    return render.files(graph.build("p3", paths.ROOT))
+@pytest.fixture
+def p3(build: Callable[..., graph.Graph]) -> dict[str, str]:
+    return render.files(build("p3"))
 
 
 def documents(texts: dict[str, str]) -> list[dict[str, Any]]:
@@ -31,8 +32,8 @@ def documents(texts: dict[str, str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_object_of_the_program_is_written(stack: str) -> None:
-    made = graph.build(stack, paths.ROOT)
+def test_every_object_of_the_program_is_written(build: Callable[..., graph.Graph], stack: str) -> None:
+    made = build(stack)
     written = [
         (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"])
         for each in documents(render.files(made))
@@ -45,8 +46,8 @@ def test_every_object_of_the_program_is_written(stack: str) -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_nothing_is_written_that_only_stands_in(stack: str) -> None:
-    text = "".join(render.files(graph.build(stack, paths.ROOT)).values())
+def test_nothing_is_written_that_only_stands_in(build: Callable[..., graph.Graph], stack: str) -> None:
+    text = "".join(render.files(build(stack)).values())
     assert graph.STAND_IN not in text
     assert graph.UNKNOWN not in text
     assert "sha256:0000" not in text
