@@ -157,7 +157,7 @@ def missing_for_vagrant() -> list[str]:
 
 TIERS: Final = (
     Tier("unit", "unit", 900, list),
-    Tier("preview", "preview", 900, missing_for_preview),
+    Tier("preview", "preview", 1800, missing_for_preview),
     Tier("lab-k3d", "lab and k3d", 5400, missing_for_k3d),
     Tier("lab-vagrant", "lab and vagrant", 5400, missing_for_vagrant),
 )
