@@ -138,7 +138,18 @@ class Machine:
                 return
 
     def login(self) -> ssh.Login:
-        """Return the way in: Vagrant's key, and the machine's own as it was at the first connection."""
+        """Return the way in: Vagrant's key, and the machine's own as it was at the first connection.
+
+        Raises:
+            LabError: the machine is gone, or was never reached.
+        """
+        missing = [path for path in (self._key, self._known_hosts) if not path.exists()]
+        if missing:
+            raise LabError(
+                f"There is no way into {self.name}",
+                why=f"{missing[0]} is gone, and the machine most likely with it",
+                fix=f"make up STACK={self.props['stack']}",
+            )
         return ssh.Login(
             address=self.props["address"],
             user=USER,
