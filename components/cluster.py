@@ -22,7 +22,9 @@ class Cluster:
     Attributes:
         provider: the explicit Kubernetes provider.
         kubeconfig: how to reach it, as a secret.
-        lifetime: the resource whose end is the end of everything inside; None for a cluster that is not ours.
+        lifetime: the resource whose end is the end of everything inside; None for a cluster that is not ours. It is
+            the provider, which goes with the cluster: when a lost cluster is replaced, the engine counts what depends
+            on the cluster as deleted, but not yet the cluster itself, and would ask the lost one to delete each thing.
         nodes: names of the nodes' containers on this host; empty when it is not ours.
         identity: changes when the cluster is another one.
     """

@@ -67,7 +67,7 @@ class K3dCluster(pulumi.ComponentResource):
         self.cluster = Cluster(
             provider=provider,
             kubeconfig=nodes.kubeconfig,
-            lifetime=nodes,
+            lifetime=provider,
             nodes=nodes.node_names,
             identity=nodes.id,
         )

@@ -319,7 +319,7 @@ class K3sCluster(pulumi.ComponentResource):
         self.cluster = Cluster(
             provider=provider,
             kubeconfig=server.kubeconfig,
-            lifetime=machine.vm,
+            lifetime=provider,
             nodes=pulumi.Output.from_input([machine.name]),
             identity=machine.identity,
         )

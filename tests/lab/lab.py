@@ -48,16 +48,22 @@ class Lab:
             "STACK": stack,
         }
         (self.folder / ".lab" / "state").mkdir(parents=True)
+        # A user's own stack has tied the file to its passphrase.
+        content = self._settings.read_text(encoding="utf-8").splitlines(keepends=True)
+        self._settings.write_text("".join(line for line in content if not line.startswith("encryptionsalt:")))
         self.run("pulumi", "stack", "init", stack)
         for key, value in settings.items():
             self.set(key, value)
 
+    @property
+    def _settings(self) -> Path:
+        return self.folder / f"Pulumi.{self.stack}.yaml"
+
     def set(self, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON
         """Set a setting in the copy."""
-        path = self.folder / f"Pulumi.{self.stack}.yaml"
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(self._settings.read_text(encoding="utf-8"))
         content["config"][f"iot:{key}"] = value
-        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        self._settings.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
     def use_kept_chart(self) -> None:
         """Use the chart that `make setup` has kept, or the one of the offline folder; otherwise it is downloaded."""

@@ -91,10 +91,12 @@ def test_a_fourth_app_is_one_entry(build: Build) -> None:
 def test_everything_in_the_cluster_has_its_provider_and_goes_with_its_machine(any_p2: graph.Graph) -> None:
     (vm,) = any_p2.of_type(VM)
     provider = any_p2.named("cluster-provider")
+    assert provider.deleted_with == vm.urn
     for node in any_p2.nodes:
         if node.type.startswith("kubernetes:"):
             assert node.provider.startswith(provider.urn), node.name
-            assert node.deleted_with == vm.urn, node.name
+            # By way of the provider: see Cluster.lifetime.
+            assert node.deleted_with == provider.urn, node.name
 
 
 def test_the_namespace_enforces_the_restricted_standard_of_the_pinned_kubernetes(any_p2: graph.Graph) -> None:

@@ -118,9 +118,11 @@ def test_all_that_is_made_in_our_own_cluster_goes_when_its_nodes_go(ours: str, r
     (nodes,) = of.of_type("pulumi-python:dynamic/k3d:Nodes")
     (provider,) = of.of_type("pulumi:providers:kubernetes")
 
-    for node in [*in_cluster(of), *commands(of), provider]:
+    assert provider.deleted_with == nodes.urn
+    for node in [*in_cluster(of), *commands(of)]:
         if not node.read and not node.name.endswith("-images-save"):
-            assert node.deleted_with == nodes.urn, node.name
+            # By way of the provider: see Cluster.lifetime.
+            assert node.deleted_with == provider.urn, node.name
 
 
 def test_images_are_saved_while_the_cluster_is_made_and_loaded_in_the_order_of_need(embedded: graph.Graph) -> None:
