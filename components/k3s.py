@@ -260,6 +260,7 @@ class K3sServer(pulumi.ComponentResource):
         installed: the resource that is there once the server's node is Ready.
         agent_token: what agents join with; a secret. It lets nobody in as a server.
         kubeconfig: how this host reaches its cluster; a secret.
+        cluster_id: changes when it is another cluster.
     """
 
     def __init__(self, name: str, args: K3sServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -285,13 +286,14 @@ class K3sServer(pulumi.ComponentResource):
         stdout: pulumi.Output[str] = pulumi.Output.secret(self.installed.stdout)
         answer = stdout.apply(json.loads)
         self.agent_token = answer.apply(lambda found: str(found["agentToken"]))
-        # It depends on the machine as well, by name: so the engine knows beforehand that with another machine all that
-        # is in the cluster goes, and does not try to delete that from a cluster which is no more.
-        self.kubeconfig = pulumi.Output.all(answer, machine.vm.id).apply(
-            lambda both: host_kubeconfig(
-                base64.b64decode(both[0]["kubeconfig"]).decode(), machine.address, node_name(machine.name)
+        self.kubeconfig = answer.apply(
+            lambda found: host_kubeconfig(
+                base64.b64decode(found["kubeconfig"]).decode(), machine.address, node_name(machine.name)
             )
         )
+        # The cluster's own identity, and not the machine's: of what depends on a machine that is to be replaced, the
+        # engine closes the Kubernetes provider beforehand, and then fails to delete with it what was in the cluster.
+        self.cluster_id = pulumi.Output.unsecret(answer.apply(lambda found: str(found["cluster"])))
         self.register_outputs({})
 
 
@@ -311,7 +313,7 @@ class K3sCluster(pulumi.ComponentResource):
             f"{name}-provider",
             kubeconfig=server.kubeconfig,
             # Another kubeconfig of the same cluster, as after a restart, must not replace what is inside.
-            cluster_identifier=machine.identity,
+            cluster_identifier=server.cluster_id,
             # After a loss, `pulumi refresh` drops what is inside instead of failing to reach it.
             delete_unreachable=True,
             opts=pulumi.ResourceOptions(parent=self, deleted_with=machine.vm),
@@ -321,7 +323,7 @@ class K3sCluster(pulumi.ComponentResource):
             kubeconfig=server.kubeconfig,
             lifetime=provider,
             nodes=pulumi.Output.from_input([machine.name]),
-            identity=machine.identity,
+            identity=server.cluster_id,
         )
         self.register_outputs({})
 

@@ -165,7 +165,8 @@ def _stdout(inputs: dict[str, Any]) -> str:
     """Return what a Command prints: the K3s server hands its token and its kubeconfig back, the others nothing."""
     if not str(inputs.get("create", "")).endswith(" server"):
         return ""
-    return json.dumps({"agentToken": STAND_IN, "kubeconfig": base64.b64encode(_KUBECONFIG.encode()).decode()})
+    kubeconfig = base64.b64encode(_KUBECONFIG.encode()).decode()
+    return json.dumps({"agentToken": STAND_IN, "kubeconfig": kubeconfig, "cluster": "uid-of-the-cluster"})
 
 
 def _outputs_of(type_: str) -> dict[str, str]:

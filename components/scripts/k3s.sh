@@ -2,7 +2,7 @@
 # What is done about K3s on a machine. `bash -s ACTION` reads it from its standard input, where the variables in
 # capitals stand before it: so nothing of it, the token least of all, is in a list of processes or in a file.
 #
-#   server   install or repair the server; prints {"agentToken": "...", "kubeconfig": "(base64)"}
+#   server   install or repair the server; prints {"agentToken": "...", "kubeconfig": "(base64)", "cluster": "(its UID)"}
 #   agent    install or repair an agent
 #   forget   on the server: remove NODE_NAME from the cluster, unless it is on the machine MACHINE
 #   ready    on the server: wait until NODE_NAME is Ready and has ADDRESS
@@ -162,7 +162,10 @@ server() {
   service k3s server
   wait_for "the node $NODE_NAME to be Ready at $ADDRESS" 'journalctl -u k3s -n 20 --no-pager -o cat; kubectl get nodes -o wide' node_is_ready
   wait_for "K3s's agent token" "ls -l $data/server" test -s "$data/server/agent-token"
-  printf '{"agentToken": "%s", "kubeconfig": "%s"}\n' "$(tr -d '\n' <"$data/server/agent-token")" "$(base64 -w0 "$config/k3s.yaml")"
+  local cluster
+  cluster=$(kubectl get namespace kube-system -o 'jsonpath={.metadata.uid}')
+  printf '{"agentToken": "%s", "kubeconfig": "%s", "cluster": "%s"}\n' \
+    "$(tr -d '\n' <"$data/server/agent-token")" "$(base64 -w0 "$config/k3s.yaml")" "$cluster"
 }
 
 # leave_other_cluster drops what binds this agent to a server that was replaced; images stay.

@@ -75,6 +75,16 @@ def containers(lab: Lab) -> list[str]:
     return done.stdout.split()
 
 
+def descendants(process: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True, timeout=60).stdout
+    pairs = [(int(pid), int(parent)) for pid, parent in (line.split() for line in listed.splitlines())]
+    found = [process]
+    for each in found:
+        found += [pid for pid, parent in pairs if parent == each]
+    return found[1:]
+
+
 def ours(names: set[str]) -> set[str]:
     """Return those names of Docker's things that p1 and p2 give; another lab may be at work beside the tests."""
     return {name for name in names if name.startswith(("iot-p1-", "iot-p2-", "iot-192.", "iot-lab/flask-app-p2"))}

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,8 +169,10 @@ def test_an_interrupted_up_is_repaired_by_the_next_one(lab: Lab) -> None:
         eventually("the machine is begun", described.exists, lambda: "no machine.json", seconds=300)
         time.sleep(3)
     finally:
-        # What a closed terminal or a power cut does: nobody tidies up.
-        os.killpg(process.pid, signal.SIGKILL)
+        # What a power cut does: nobody tidies up. Plugins are in process groups of their own.
+        for each in [*machines.descendants(process.pid), process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
         process.wait()
     lab.run("pulumi", "cancel", "--yes", "--stack", "p1")
     lab.pulumi("up", "--skip-preview")
