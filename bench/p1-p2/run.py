@@ -68,14 +68,17 @@ class Plain:
         """Run one step and note how long it took."""
         begin = time.monotonic()
         done = subprocess.run(
-            command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, text=True, timeout=LIMIT, check=True, **more
+            command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=LIMIT, check=False, **more
         )
+        if done.returncode:
+            end = (done.stdout + done.stderr).strip().splitlines()[-15:]
+            raise SystemExit("\n".join([f"{what} failed with exit code {done.returncode}:", *end]))
         self.steps.append((what, time.monotonic() - begin))
         return done.stdout
 
     def up(self) -> None:
         """Bring it up, until all that the program waits for is there."""
-        self.step("vagrant up with provisioning", "vagrant", "up", stderr=subprocess.DEVNULL)
+        self.step("vagrant up with provisioning", "vagrant", "up")
         nodes = f"test $(sudo k3s kubectl get nodes --no-headers | grep -cw Ready) = {AGENTS[self.part] + 1}"
         self.on(f"until {nodes}; do sleep 0.5; done", "nodes Ready")
         if self.part == "p2":
@@ -89,7 +92,7 @@ class Plain:
             "docker build", "docker", "build", "-q", "--build-arg", "VERSION=v1", "--build-arg", base, "-t", tag, "app"
         )
         line = f"docker save {tag} | vagrant ssh -c '{IMPORT}' benchS"
-        self.step("image to the machine", "bash", "-c", line, stderr=subprocess.DEVNULL)
+        self.step("image to the machine", "bash", "-c", line)
         objects = self.folder / "objects.yaml"
         rendered = sorted((self.folder / "rendered").rglob("*.yaml"))
         text = "\n---\n".join(path.read_text(encoding="utf-8") for path in rendered)
@@ -100,7 +103,7 @@ class Plain:
             "deployments available": f"sudo k3s kubectl -n web {wait}",
         }.items():
             with objects.open(encoding="utf-8") as data:
-                self.step(what, "vagrant", "ssh", "-c", line, "benchS", stdin=data, stderr=subprocess.DEVNULL)
+                self.step(what, "vagrant", "ssh", "-c", line, "benchS", stdin=data)
         begin = time.monotonic()
         props = {"address": SERVER, "routes": {h: a for h, a in HOSTS.items() if a[-1] == h[3]}, "default": "app3"}
         while web.wrong_routes({**props, "names_itself": True}):
@@ -109,11 +112,11 @@ class Plain:
 
     def on(self, line: str, what: str) -> None:
         """Run a line on the server."""
-        self.step(what, "vagrant", "ssh", "-c", f"timeout 300 bash -c '{line}'", "benchS", stderr=subprocess.DEVNULL)
+        self.step(what, "vagrant", "ssh", "-c", f"timeout 300 bash -c '{line}'", "benchS")
 
     def destroy(self) -> None:
         """Remove it."""
-        self.step("vagrant destroy", "vagrant", "destroy", "--force", stderr=subprocess.DEVNULL)
+        self.step("vagrant destroy", "vagrant", "destroy", "--force")
 
 
 def timed(what: Any) -> float:  # noqa: ANN401 - anything to call
