@@ -48,7 +48,8 @@ def ensure(name: str) -> Path:
     if is_current(name):
         return folder
     say(f"installing the packages of {lock} into {folder.relative_to(paths.ROOT)}")
-    uv = [sys.executable, "-m", "uv", "--no-config", "--quiet"]
+    # The system's certificates, as pip takes them: a company's network may have one of its own.
+    uv = [sys.executable, "-m", "uv", "--no-config", "--quiet", "--system-certs"]
     subprocess.run([*uv, "venv", "--clear", "--python", sys.executable, str(folder)], cwd=paths.ROOT, check=True)
     done = subprocess.run(
         [*uv, "pip", "install", "--python", str(folder), "--require-hashes", *_source(), "--requirement", str(lock)],

@@ -39,5 +39,6 @@ def run(args: argparse.Namespace) -> int:
 
 def command(name: str) -> list[str]:
     """Return the command that compiles a lock. No address of an index gets into the file."""
-    compile_ = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--generate-hashes", "--no-emit-index-url"]
-    return [*compile_, "--custom-compile-command", "make lock", f"{name}.in", "--output-file", f"{name}.txt"]
+    compile_ = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--system-certs", "--generate-hashes"]
+    files = [f"{name}.in", "--output-file", f"{name}.txt"]
+    return [*compile_, "--no-emit-index-url", "--custom-compile-command", "make lock", *files]

@@ -32,7 +32,7 @@ def validate(folder: Path, provider: str, *options: str) -> str:
         "memory": 1024,
         "timeout": 600,
     }
-    extra = {"label": Machine(props).label, "network": None, "docker_args": []}
+    extra: dict[str, object] = {"label": Machine(props).label, "network": None, "docker_args": []}
     (folder / "machine.json").write_text(json.dumps({**props, **extra}), encoding="utf-8")
     env = {
         **os.environ,
