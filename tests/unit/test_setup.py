@@ -169,15 +169,13 @@ def test_a_machine_without_git_is_told_so_by_the_checks(project: Path, path: Pat
     assert not needs.program("git").ok
 
 
-def test_nothing_of_lab_is_for_git() -> None:
+def test_nothing_of_lab_is_for_git(project: Path) -> None:
+    local_things = [".lab/passphrase", ".lab/state/x", ".venv/bin/python", ".venv.lock"]
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     ignored = subprocess.run(
-        ["git", "check-ignore", ".lab/passphrase", ".lab/state/x", ".venv/bin/python"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+        ["git", "check-ignore", *local_things], cwd=project, capture_output=True, text=True, check=False
     )
-    assert ignored.stdout.split() == [".lab/passphrase", ".lab/state/x", ".venv/bin/python"]
+    assert ignored.stdout.split() == local_things
 
 
 # Clean and destroy
