@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pulumi
 
-from components import parts, project
-from components.errors import LabError
+from components import parts
+from components.core import project
+from components.core.errors import LabError
 
 # When a resource fails, the engine interrupts this program. The error is the resource's: Python's own report of the
 # interruption would bury it under a traceback.

@@ -250,7 +250,7 @@ def pinned_chart(resource: Resource, _context: Context) -> Iterator[str]:
     if resource.type != RELEASE:
         return
     if not resource.inputs.get("version"):
-        yield "its chart has no version; take it from components/versions.py"
+        yield "its chart has no version; take it from components/core/versions.py"
     if not resource.inputs.get("atomic"):
         yield "it is not atomic, so that a failed install stays half done; set atomic=True"
     if not resource.inputs.get("timeout"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from components.settings import Settings
+    from components.core.settings import Settings
 
 
 def deploy(settings: Settings, root: Path) -> dict[str, Any]:

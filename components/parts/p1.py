@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from components import k3s, machine_checks
-from components.machine import VagrantMachine, agent_args, node_name, server_args
+from components.k3s import k3s
+from components.machines import preflight as machine_checks
+from components.machines.machine import VagrantMachine, agent_args, node_name, server_args
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pulumi
 
-    from components.settings import Settings
+    from components.core.settings import Settings
 
 
 def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - every part is given the root

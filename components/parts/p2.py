@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import k3s, machine_checks, web
-from components.image import AppImage, AppImageArgs
-from components.machine import VagrantMachine, node_name, server_args
+from components.docker.image import AppImage, AppImageArgs
+from components.k3s import k3s
+from components.machines import preflight as machine_checks
+from components.machines.machine import VagrantMachine, node_name, server_args
+from components.web import web
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from components.settings import Settings
+    from components.core.settings import Settings
 
 NAMESPACE: Final = "web"
 

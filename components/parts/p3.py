@@ -9,17 +9,23 @@ import pulumi
 import pulumi_command as command
 from pulumi.runtime import is_dry_run
 
-from components import argocd, charts, manifests, preflight, versions
-from components.argocd import ArgoCd, ArgoCdArgs, GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
-from components.cluster import Cluster, ExistingCluster, ExistingClusterArgs
-from components.git_server import BRANCH, OWNER, REPOSITORY, GitRepository, GitServer, GitServerArgs
-from components.image import SCRIPTS, AppImage, AppImageArgs, NodeImages, NodeImagesArgs, script_hash
-from components.k3d import K3dCluster, K3dClusterArgs
+from components.core import versions
+from components.core.cluster import Cluster, ExistingCluster, ExistingClusterArgs
+from components.core.run import script_hash
+from components.docker.image import AppImage, AppImageArgs
+from components.gitops import argocd, manifests
+from components.gitops import chart as charts
+from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
+from components.gitops.argocd import ArgoCd, ArgoCdArgs
+from components.gitops.git_server import BRANCH, OWNER, REPOSITORY, GitRepository, GitServer, GitServerArgs
+from components.k3d import preflight
+from components.k3d.cluster import K3dCluster, K3dClusterArgs
+from components.k3d.node_images import NodeImages, NodeImagesArgs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from components.settings import PortSettings, Settings
+    from components.core.settings import PortSettings, Settings
 
 CLUSTER: Final = "iot-cluster"  # of the resources; a cluster of another name takes the place of the one before
 APP: Final = "flask-app"
@@ -182,7 +188,7 @@ def _first_commit(settings: Settings, root: Path) -> dict[str, str]:
 
 def _keep_images(cluster: Cluster, kept: Path, app: GitOpsApp) -> None:
     """Keep the images that K3s pulled for itself, so that the next cluster needs no network for them."""
-    script = f"{SCRIPTS}/keep_images.py"
+    script = "components/k3d/keep_images.py"
     command.local.Command(
         "k3s-images",
         create=f"python3 {script}",

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from components.errors import LabError
-from lab import paths
-from lab.bench import table
+from components.core.errors import LabError
+from devtools.bench import table
+from lab.host import paths
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from lab.bench import p3  # noqa: PLC0415 - it loads the whole program, which --help can do without
+    from devtools.bench import p3  # noqa: PLC0415 - it loads the whole program, which --help can do without
 
     if args.repetitions < 1:
         raise LabError(f"--repetitions is {args.repetitions}", why="at least 1 was expected")

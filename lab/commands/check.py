@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lab import defence, kube, stack, tools
 from lab.commands.status import GREEN, PLAIN, RED
+from lab.host import tools
+from lab.live import defence, kube, stack
 
 if TYPE_CHECKING:
     import argparse

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from components.errors import LabError
-from lab import local, paths
-from lab.console import say
+from components.core.errors import LabError
+from lab.host import local, paths
+from lab.host.console import say
 
 if TYPE_CHECKING:
     import argparse

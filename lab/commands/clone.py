@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from components.errors import LabError
-from lab import git, paths, stack
+from components.core.errors import LabError
+from lab.host import paths
+from lab.live import git, stack
 
 if TYPE_CHECKING:
     import argparse

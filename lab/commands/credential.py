@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from components.errors import LabError
-from lab import git, stack
+from components.core.errors import LabError
+from lab.live import git, stack
 
 if TYPE_CHECKING:
     import argparse

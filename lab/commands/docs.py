@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from components import project
-from components.settings import PARTS, PROJECT
-from lab import graph, paths, picture
+from components.core import project
+from components.core.settings import PARTS, PROJECT
+from devtools import graph, picture
 from lab.commands import plan
+from lab.host import paths
 
 if TYPE_CHECKING:
     import argparse

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab import needs, stack
+from lab.host import needs
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.settings import PARTS
-from lab import golden, graph, paths
+from components.core.settings import PARTS
+from devtools import golden, graph
+from lab.host import paths
 
 if TYPE_CHECKING:
     import argparse

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from lab import kube, stack, tools
-from lab.environment import environment
+from lab.host import tools
+from lab.host.environment import environment
+from lab.live import kube, stack
 
 if TYPE_CHECKING:
     import argparse

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lab import paths
+from lab.host import paths
 
 if TYPE_CHECKING:
     import argparse

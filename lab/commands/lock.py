@@ -9,7 +9,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
-from lab import paths, stack
+from lab.host import paths
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +21,7 @@ LOCKS: Final = {
     "app/requirements": ["--python-version", "3.13"],
     "requirements": ["--python-version", "3.10", "--universal"],
     "requirements-dev": ["--python-version", "3.10", "--universal"],
-    "lab/checks/requirements": ["--python-version", "3.10", "--universal"],
+    "devtools/checks/requirements": ["--python-version", "3.10", "--universal"],
     "policy/requirements": ["--python-version", "3.10", "--universal"],
 }
 

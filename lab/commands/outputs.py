@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab import stack
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from components.errors import LabError
-from lab import stack
+from components.core.errors import LabError
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse

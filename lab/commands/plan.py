@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab import graph, order, paths, stack
+from devtools import graph, order
+from lab.host import paths
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse

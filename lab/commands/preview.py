@@ -14,12 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.errors import LabError
-from components.settings import PARTS, PROJECT
-from lab import chart, extras, local, needs, paths, stack
+from components.core.errors import LabError
+from components.core.settings import PARTS, PROJECT
 from lab.commands import setup
-from lab.console import say
-from lab.environment import environment
+from lab.host import chart, extras, local, needs, paths
+from lab.host.console import say
+from lab.host.environment import environment
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse

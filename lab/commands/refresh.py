@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab import local, needs, stack
 from lab.commands import setup
+from lab.host import local, needs
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse

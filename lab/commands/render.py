@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.errors import LabError
-from lab import graph, paths, render, stack
-from lab.console import say
+from components.core.errors import LabError
+from devtools import graph, render
+from lab.host import paths
+from lab.host.console import say
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.errors import LabError, all_of
-from lab import chart, docker, local, needs, plugins, stack, tools
-from lab.console import say
+from components.core.errors import LabError, all_of
+from lab.host import chart, docker, local, needs, plugins, tools
+from lab.host.console import say
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse

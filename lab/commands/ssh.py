@@ -7,10 +7,11 @@ import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from components import ssh
-from components.errors import LabError
-from components.vagrant import Machine
-from lab import paths, stack
+from components.core.errors import LabError
+from components.machines import ssh
+from components.machines.vagrant import Machine
+from lab.host import paths
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse

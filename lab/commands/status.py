@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from components.errors import LabError
-from lab import application, git, kube, live, manifest_tags, stack
+from components.core.errors import LabError
+from lab.live import answers as live
+from lab.live import application, git, kube, manifest_tags, stack
 
 if TYPE_CHECKING:
     import argparse

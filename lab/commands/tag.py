@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import manifests
-from components.errors import LabError
-from lab import manifest_tags
+from components.core.errors import LabError
+from components.gitops import manifests
+from lab.live import manifest_tags
 
 if TYPE_CHECKING:
     import argparse

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
-from lab import chart, needs, paths, tools
 from lab.commands import lint
-from lab.environment import environment
+from lab.host import chart, needs, paths, tools
+from lab.host.environment import environment
 
 if TYPE_CHECKING:
     import argparse

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab import local, needs, stack
 from lab.commands import setup
-from lab.console import say
+from lab.host import local, needs
+from lab.host.console import say
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse

@@ -6,11 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.core.settings import PARTS
 from components.parts import p3
-from components.settings import PARTS
-from lab import graph, objects, paths, render
-from lab.checks import Finding, best_practice, invariants, references, schemas
+from devtools import graph, objects, render
+from devtools.checks import Finding, best_practice, invariants, references, schemas
 from lab.commands.render import write
+from lab.host import paths
 
 if TYPE_CHECKING:
     import argparse

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from lab import chart
+from lab.host import chart
 
 if TYPE_CHECKING:
     from collections.abc import Callable

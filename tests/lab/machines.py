@@ -6,8 +6,8 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
-from components import machine_checks
-from lab import paths
+from components.machines import preflight as machine_checks
+from lab.host import paths
 
 if TYPE_CHECKING:
     from tests.lab.lab import Lab

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components import web
+from components.web import web
 from tests.lab import machines
 from tests.lab.lab import Lab, answer, docker_things, eventually
 from tests.lab.load import Load

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components import machine_checks
-from components.vagrant import VAGRANTFILE, Machine
+from components.machines import preflight as machine_checks
+from components.machines.vagrant import VAGRANTFILE, Machine
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from components import versions
+from components.core import versions
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TIMEOUT: Final = 240  # seconds for one call of the CLI; the first one on a busy machine takes a while

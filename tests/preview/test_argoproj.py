@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import chart
-from lab.checks import schemas
+from devtools.checks import schemas
+from lab.host import chart
 
 pytestmark = pytest.mark.preview
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import chart
+from lab.host import chart
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import graph
+from devtools import graph
 from tests.preview.project import ROOT
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from lab import graph
+from devtools import graph
 from tests.preview.project import PASSPHRASE, ROOT, Project
 
 if TYPE_CHECKING:

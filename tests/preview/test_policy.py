@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import extras
+from lab.host import extras
 from tests.preview.project import ROOT, Project
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import golden
+from devtools import golden
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import graph
+from devtools import graph
 from tests.unit.programs import Engine, Programs
 
 if TYPE_CHECKING:
@@ -42,5 +42,5 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """Return an engine without anything in it, with k3d and kubectl, as all of PATH."""
     made = Engine(tmp_path)
     monkeypatch.setenv("PATH", str(made.folder))
-    monkeypatch.setattr("components.shell.subprocess.run", made.run)
+    monkeypatch.setattr("components.core.run.subprocess.run", made.run)
     return made

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from components import docker_engine, versions
-from components.errors import LabError
-from lab import graph, paths
-from lab.bench import inputs, p3, table
-from lab.bench.table import Row, Step
+from components.core import versions
+from components.core.errors import LabError
+from components.docker import engine as docker_engine
+from devtools import graph
+from devtools.bench import inputs, p3, table
+from devtools.bench.table import Row, Step
 from lab.commands import bench
+from lab.host import paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

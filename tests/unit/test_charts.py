@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components import charts, versions
-from components.errors import LabError
+from components.core import versions
+from components.core.errors import LabError
+from components.gitops import chart as charts
 
 if TYPE_CHECKING:
     from pathlib import Path

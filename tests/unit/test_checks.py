@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from components.errors import LabError
+from components.core.errors import LabError
+from components.core.settings import PARTS
 from components.parts import p3
-from components.settings import PARTS
-from lab import extras, graph, objects, paths
-from lab.checks import best_practice, references, schemas
+from devtools import graph, objects
+from devtools.checks import best_practice, references, schemas
 from lab.commands import validate
+from lab.host import extras, paths
 
 if TYPE_CHECKING:
     from pathlib import Path

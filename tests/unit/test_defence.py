@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components.errors import LabError
-from lab import defence
+from components.core.errors import LabError
 from lab.commands import check
-from lab.live import Answer
+from lab.live import defence
+from lab.live.answers import Answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,13 +95,13 @@ def test_a_node_that_is_not_fails_and_says_why(found: dict[str, Any], said: str)
     ],
 )
 def test_a_wrong_route_fails(monkeypatch: pytest.MonkeyPatch, answer: Answer, said: str) -> None:
-    monkeypatch.setattr("lab.live.ask", lambda *_, **__: answer)
+    monkeypatch.setattr("lab.live.answers.ask", lambda *_, **__: answer)
     with pytest.raises(LabError, match=said):
         defence._route("http://x/", "app2.com", "app2")  # noqa: SLF001
 
 
 def test_one_pod_is_not_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.live.ask", lambda *_, **__: Answer(200, {"app": "app2", "pod": "a"}, ""))
+    monkeypatch.setattr("lab.live.answers.ask", lambda *_, **__: Answer(200, {"app": "app2", "pod": "a"}, ""))
     with pytest.raises(LabError, match="3 different pods"):
         defence._pods("http://x/", "app2.com", 3)  # noqa: SLF001
 
@@ -113,8 +113,8 @@ def test_the_exit_code_says_whether_every_point_holds(
         raise LabError("it is down", fix="make up")
 
     points = [defence.Point("one", lambda: "as it should be"), defence.Point("two", broken)]
-    monkeypatch.setattr("lab.stack.outputs", lambda *_, **__: {"part": "p1", "kubeconfig": ""})
-    monkeypatch.setattr("lab.tools.ensure", lambda _: None)
+    monkeypatch.setattr("lab.live.stack.outputs", lambda *_, **__: {"part": "p1", "kubeconfig": ""})
+    monkeypatch.setattr("lab.host.tools.ensure", lambda _: None)
     monkeypatch.setattr(defence, "points", lambda *_: points)
     args = argparse.Namespace(stack="p1", json=False)
     assert check.run(args) == 1

@@ -10,11 +10,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from components import project
-from components.settings import PARTS
-from lab import paths
+from components.core import project
+from components.core.settings import PARTS
 from lab.__main__ import names
 from lab.commands import docs
+from lab.host import paths
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-from components.errors import LabError, all_of
+from components.core.errors import LabError, all_of
 
 pytestmark = pytest.mark.unit
 

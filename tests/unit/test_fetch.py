@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.errors import LabError
-from lab import fetch
+from components.core.errors import LabError
+from lab.host import fetch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-SCRIPT = Path(__file__).resolve().parents[2] / "components" / "scripts" / "gitea-setup.sh"
+SCRIPT = Path(__file__).resolve().parents[2] / "components" / "gitops" / "gitea-setup.sh"
 PASSWORDS = {"OWNER_PASSWORD": "owners-own", "READER_PASSWORD": "readers-own", "WEBHOOK_SECRET": "webhooks-own"}
 TOKEN = "token-of-the-setup"
 GITEA = f"""

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.settings import PARTS
-from lab import golden, graph, paths
+from components.core.settings import PARTS
+from devtools import golden, graph
+from lab.host import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable

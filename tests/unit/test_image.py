@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components import docker_engine, image
-from components.docker_engine import UnreachableError
-from components.errors import LabError
-from components.image import SCRIPTS, _PresenceProvider, script_hash
-from components.shell import CommandError
+from components.core.errors import LabError
+from components.core.run import CommandError, script_hash
+from components.docker import engine as docker_engine
+from components.docker import image
+from components.docker.engine import UnreachableError
+from components.docker.image import _PresenceProvider
 
 if TYPE_CHECKING:
     from tests.unit.programs import Engine
@@ -159,8 +160,8 @@ def test_containers_are_described_with_their_published_ports(engine: Engine) -> 
 def test_a_scripts_digest_changes_with_the_script_and_not_with_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = f"{SCRIPTS}/node_images.py"
+    path = "components/k3d/import_images.py"
     monkeypatch.chdir(tmp_path)
 
     assert script_hash(path) == hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:16]
-    assert script_hash(path) != script_hash(f"{SCRIPTS}/keep_images.py")
+    assert script_hash(path) != script_hash("components/k3d/keep_images.py")

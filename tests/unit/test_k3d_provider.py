@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components import k3d_provider
-from components.docker_engine import UnreachableError
-from components.errors import LabError
-from components.k3d_provider import K3dClusterProvider
+from components.core.errors import LabError
+from components.docker.engine import UnreachableError
+from components.k3d import provider as k3d_provider
+from components.k3d.provider import K3dClusterProvider
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pulumi
 import pytest
 
-from components import machine_checks, vagrant
-from components.errors import LabError
-from components.machine import VagrantMachineArgs
+from components.core.errors import LabError
+from components.machines import preflight as machine_checks
+from components.machines import vagrant
+from components.machines.machine import VagrantMachineArgs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

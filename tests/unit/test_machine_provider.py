@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components import ssh, vagrant
-from components.errors import LabError
-from components.machine_provider import VagrantMachineProvider
-from components.shell import CommandError
+from components.core.errors import LabError
+from components.core.run import CommandError
+from components.machines import ssh, vagrant
+from components.machines.provider import VagrantMachineProvider
 
 if TYPE_CHECKING:
     from tests.unit.programs import Programs

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components import manifests
-from components.errors import LabError
+from components.core.errors import LabError
+from components.gitops import manifests
 
 pytestmark = pytest.mark.unit
 

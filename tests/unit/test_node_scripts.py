@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "components" / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[2] / "components"
 PATIENCE = 60  # seconds until a script that hangs is a failure; each ends in a few
 
 
@@ -37,7 +37,7 @@ def failed(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr
 
 
-# --- node_images.py --------------------------------------------------------------------------------------------------
+# --- import_images.py -------------------------------------------------------------------------------------------------
 
 # An engine with the images of the file `images`, one for each line; what arrives in a node is in the file `in-NODE`.
 # Files: silent (an import that succeeds and imports nothing; each one uses up a character), broken (one that fails),
@@ -112,12 +112,12 @@ def in_node(programs: Programs, node: str) -> list[str]:
 
 def load(programs: Programs, images: str, nodes: str = "n0", timeout: str = "20") -> subprocess.CompletedProcess[str]:
     archive = str(programs.folder.parent / "archives" / "app.tar")
-    return run("node_images.py", programs, "load", NODES=nodes, IMAGES=images, TIMEOUT=timeout, ARCHIVE=archive)
+    return run("k3d/import_images.py", programs, "load", NODES=nodes, IMAGES=images, TIMEOUT=timeout, ARCHIVE=archive)
 
 
 def save(programs: Programs, images: str) -> subprocess.CompletedProcess[str]:
     archive = str(programs.folder.parent / "archives" / "app.tar")
-    return run("node_images.py", programs, "save", IMAGES=images, TIMEOUT="20", ARCHIVE=archive)
+    return run("k3d/import_images.py", programs, "save", IMAGES=images, TIMEOUT="20", ARCHIVE=archive)
 
 
 def archives(programs: Programs) -> dict[str, str]:
@@ -280,7 +280,7 @@ def test_one_platform_is_saved_where_docker_knows_it(docker: Programs, api: str,
     assert ("--platform=linux/amd64" in call) is argument
 
 
-# --- keep_images.py --------------------------------------------------------------------------------------------------
+# --- keep_images.py -------------------------------------------------------------------------------------------------
 
 NODE = """
 if args[-1:] == ['-q']:
@@ -309,7 +309,7 @@ def node(programs: Programs) -> Programs:
 
 
 def keep(programs: Programs) -> subprocess.CompletedProcess[str]:
-    return run("keep_images.py", programs, NODE="n0", ARCHIVE=str(archive(programs)))
+    return run("k3d/keep_images.py", programs, NODE="n0", ARCHIVE=str(archive(programs)))
 
 
 def archive(programs: Programs) -> Path:
@@ -362,7 +362,7 @@ def test_a_node_without_images_of_k3ss_publisher_is_no_failure(programs: Program
     assert not archive(programs).exists()
 
 
-# --- wait_application.py ---------------------------------------------------------------------------------------------
+# --- wait_application.py --------------------------------------------------------------------------------------------
 
 # kubectl that says of an Application what the file `status` has, a line for each look, the last one for ever; pods and
 # events are in files of those names. It also checks that it is given the kubeconfig in a file that others can't read.
@@ -397,7 +397,7 @@ def status(sync: str, health: str, **more: Any) -> str:  # noqa: ANN401 - any JS
 
 def wait(programs: Programs, timeout: str = "2") -> subprocess.CompletedProcess[str]:
     return run(
-        "wait_application.py",
+        "gitops/wait_application.py",
         programs,
         KUBECONFIG_TEXT="the kubeconfig",
         APPLICATION="flask-app",

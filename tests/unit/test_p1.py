@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 import yaml
 
-from components import k3s, versions
-from components.errors import LabError
-from components.machine import agent_name, node_name, server_name
-from lab import graph
+from components.core import versions
+from components.core.errors import LabError
+from components.k3s import k3s
+from components.machines.machine import agent_name, node_name, server_name
+from devtools import graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable

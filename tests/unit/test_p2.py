@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from components import versions, web
-from lab import graph
+from components.core import versions
+from components.web import web
+from devtools import graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 import yaml
 
-from components import versions
-from components.settings import IMAGE
-from lab import graph
+from components.core import versions
+from components.core.settings import IMAGE
+from devtools import graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,7 +182,7 @@ def test_no_secret_is_plain_text_in_the_outputs(any_p3: graph.Graph) -> None:
 
 def test_no_command_line_has_a_value_in_it(any_p3: graph.Graph) -> None:
     for node in commands(any_p3):
-        assert re.fullmatch(r"python3 components/scripts/\w+\.py( save| load)?", node.inputs["create"]), node.name
+        assert re.fullmatch(r"python3 components/\w+/\w+\.py( save| load)?", node.inputs["create"]), node.name
         assert node.inputs["delete"] in {":", 'rm -f "$ARCHIVE"'}, node.name
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.errors import LabError
-from lab import stack
+from components.core.errors import LabError
 from lab.commands import password
+from lab.live import stack
 
 OUTPUTS: dict[str, Any] = {
     "argocdUrl": "http://localhost:8080/",

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.settings import PARTS
-from lab import graph, order, paths
+from components.core.settings import PARTS
+from devtools import graph, order
 from lab.commands import plan
+from lab.host import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable

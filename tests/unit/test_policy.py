@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from components import argocd, git_server
+from components.core.settings import PARTS
+from components.gitops import argocd, git_server
 from components.parts import p2, p3
-from components.settings import PARTS
-from lab import graph, paths
-from lab.checks import invariants
+from devtools import graph
+from devtools.checks import invariants
+from lab.host import paths
 from policy import rules
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ MISTAKES: Final = [
     ("pinned-images", resource("Deployment", {f"{CONTAINER_AT}.image": "host:5000/nginx"}), "add a tag"),
     ("pinned-images", resource("Deployment", {f"{CONTAINER_AT}.image": "nginx:latest"}), "not latest"),
     ("pinned-images", resource("Image", {"imageName": "iot-lab/flask-app:latest"}), "not latest"),
-    ("pinned-chart", resource("Release", {"version": None}), "components/versions.py"),
+    ("pinned-chart", resource("Release", {"version": None}), "components/core/versions.py"),
     ("pinned-chart", resource("Release", {"atomic": False}), "set atomic=True"),
     ("pinned-chart", resource("Release", {"timeout": None}), "take it from the settings"),
     ("unprivileged", resource("Deployment", {f"{CONTAINER_AT}.securityContext.privileged": True}), "leave"),

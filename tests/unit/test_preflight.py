@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pulumi
 import pytest
 
-from components import preflight
-from components.docker_engine import UnreachableError
-from components.errors import LabError
-from components.settings import ClusterSettings
-from components.shell import CommandError, run
+from components.core.errors import LabError
+from components.core.run import CommandError, run
+from components.core.settings import ClusterSettings
+from components.docker.engine import UnreachableError
+from components.k3d import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,7 +178,7 @@ def test_another_major_version_of_k3d_is_refused(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, version: str, *, good: bool
 ) -> None:
     monkeypatch.setattr(
-        "components.preflight.run",
+        "components.k3d.preflight.run",
         lambda command, **more: version if command == ["k3d", "version"] else run(command, **more),
     )
     if good:
@@ -188,7 +188,7 @@ def test_another_major_version_of_k3d_is_refused(
             check()
 
 
-# --- the programs themselves (components/shell.py) -------------------------------------------------------------------
+# --- the programs themselves (components/core/run.py) ---------------------------------------------------------------
 
 
 def test_what_a_program_prints_is_returned(programs: Programs) -> None:

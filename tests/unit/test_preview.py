@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from components import charts, versions
-from components.errors import LabError
-from lab import chart, extras, paths
+from components.core import versions
+from components.core.errors import LabError
+from components.gitops import chart as charts
 from lab.commands import preview
+from lab.host import chart, extras, paths
 
 
 @pytest.fixture

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components import argocd, versions
-from components.errors import LabError
+from components.core import versions
+from components.core.errors import LabError
+from components.gitops import argocd
 from components.parts import p3
-from lab import application, git, paths, stack
 from lab.commands import clone, credential, release
+from lab.host import paths
+from lab.live import application, git, stack
 from tests.unit import fakes, repositories
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from components.errors import LabError
-from lab import graph, objects, paths, render
+from components.core.errors import LabError
+from devtools import graph, objects, render
 from lab.commands import render as command
+from lab.host import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable

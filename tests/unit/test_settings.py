@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pulumi.runtime import set_all_config
 
-from components import project, settings, versions
-from components.errors import LabError
+from components.core import project, settings, versions
+from components.core.errors import LabError
 
 if TYPE_CHECKING:
-    from components.settings import Settings
+    from components.core.settings import Settings
 
 pytestmark = pytest.mark.unit
 
@@ -312,7 +312,7 @@ def test_credentials_that_would_not_be_used_are_refused(changed: dict[str, Any],
 
 
 def test_every_setting_that_is_read_is_declared_and_the_other_way_round() -> None:
-    source = (ROOT / "components/settings.py").read_text(encoding="utf-8")
+    source = (ROOT / "components/core/settings.py").read_text(encoding="utf-8")
     declared = project.declared(ROOT)
 
     assert len(declared) >= 30
@@ -322,7 +322,8 @@ def test_every_setting_that_is_read_is_declared_and_the_other_way_round() -> Non
         import sys; sys.path.insert(0, {str(ROOT)!r})
         from pathlib import Path
         import pulumi
-        from components import project, settings
+        from components.core import project
+        from components.core import settings
         read = set()
         get = pulumi.Config.get
         pulumi.Config.get = lambda self, key, *rest: (read.add(key), get(self, key, *rest))[1]

@@ -12,10 +12,10 @@ from typing import Final
 
 import pytest
 
-from components import versions
-from components.errors import LabError
-from lab import chart, docker, environment, local, needs, paths, plugins
+from components.core import versions
+from components.core.errors import LabError
 from lab.commands import clean, destroy, doctor, setup
+from lab.host import chart, docker, environment, local, needs, paths, plugins
 from tests.site import link_commands, write_command
 
 ROOT: Final = Path(__file__).parents[2]

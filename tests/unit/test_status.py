@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components import versions
-from components.errors import LabError
-from lab import application, paths, stack
+from components.core import versions
+from components.core.errors import LabError
 from lab.commands import status
+from lab.host import paths
+from lab.live import application, stack
 from tests.unit import fakes, repositories
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.errors import LabError
+from components.core.errors import LabError
 from components.parts import p3
-from lab import paths
 from lab.commands import tag
+from lab.host import paths
 
 if TYPE_CHECKING:
     from pathlib import Path

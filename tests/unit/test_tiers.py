@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
-from lab import needs, paths
 from lab.commands import lint, test
+from lab.host import needs, paths
 
 ROOT: Final = Path(__file__).parents[2]
 PASSING: Final = "def test_one():\n    assert 1\n"
@@ -274,9 +274,15 @@ def test_each_linter_finds_what_it_is_for(
 ) -> None:
     for name in ("pyproject.toml", ".yamllint.yaml"):
         shutil.copy(ROOT / name, tmp_path)
-    for name in ("components", "lab", "tests", "manifests", ".ci", ".lab", ".venv"):
+    for name in ("components", "devtools", "lab", "tests", "manifests", ".ci", ".lab", ".venv"):
         (tmp_path / name).mkdir()
-    for name in ("__main__.py", "components/__init__.py", "lab/__init__.py", "tests/__init__.py"):
+    for name in (
+        "__main__.py",
+        "components/__init__.py",
+        "devtools/__init__.py",
+        "lab/__init__.py",
+        "tests/__init__.py",
+    ):
         (tmp_path / name).write_text('"""A module."""\n', encoding="utf-8")
     good = {"lab/good.sh": "#!/bin/sh\ntrue\n", "manifests/good.yaml": "a: 1\n"}
     # What is not the project's own is left alone.

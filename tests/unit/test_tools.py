@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from components.errors import LabError
-from lab import paths, tools
+from components.core.errors import LabError
+from lab.host import paths, tools
 from tests.site import link_commands, write_command
 
 if TYPE_CHECKING:

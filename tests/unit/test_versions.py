@@ -1,4 +1,4 @@
-"""Versions: each is in components/versions.py, and where another tool needs it too, it is the same one there."""
+"""Versions: each is in components/core/versions.py, and where another tool needs it too, it is the same one there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 import tomli
 import yaml
 
-from components import manifests, versions
-from components.settings import IMAGE
+from components.core import versions
+from components.core.settings import IMAGE
+from components.gitops import manifests
 
 pytestmark = pytest.mark.unit
 
@@ -134,7 +135,7 @@ def test_no_two_checksums_are_the_same() -> None:
 def files() -> list[Path]:
     found = {path for pattern in SOURCES for path in ROOT.glob(pattern) if path.is_file()}
     kept = [path for path in found if path.suffix not in {".pyc", ".png"} and ".vagrant" not in path.parts]
-    return sorted(path for path in kept if path != ROOT / "components/versions.py")
+    return sorted(path for path in kept if path != ROOT / "components/core/versions.py")
 
 
 def test_a_version_or_checksum_is_in_no_other_file() -> None:

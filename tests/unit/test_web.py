@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components import web
-from components.errors import LabError
+from components.core.errors import LabError
+from components.web import web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,10 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from components import versions
-from components.settings import PARTS
-from lab import paths
+from components.core import versions
+from components.core.settings import PARTS
 from lab.__main__ import names
+from lab.host import paths
 
 GITHUB: Final = paths.ROOT / ".github"
 WORKFLOWS: Final = sorted((GITHUB / "workflows").glob("*.yaml"))

@@ -1,0 +1,103 @@
+"""A Kubernetes cluster as the other components see it: a way in, and what everything inside is deleted with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import yaml
+
+from components.core.errors import LabError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The only way to a cluster.
+
+    Attributes:
+        provider: the explicit Kubernetes provider.
+        kubeconfig: how to reach it, as a secret.
+        lifetime: the resource whose end is the end of everything inside; None for a cluster that is not ours. It is
+            the provider, which goes with the cluster: when a lost cluster is replaced, the engine counts what depends
+            on the cluster as deleted, but not yet the cluster itself, and would ask the lost one to delete each thing.
+        nodes: names of the nodes' containers on this host; empty when it is not ours.
+        identity: changes when the cluster is another one.
+    """
+
+    provider: kubernetes.Provider
+    kubeconfig: pulumi.Output[str]
+    lifetime: pulumi.Resource | None
+    nodes: pulumi.Output[list[str]]
+    identity: pulumi.Output[str]
+
+    def inside(self, parent: pulumi.Resource, **more: Any) -> pulumi.ResourceOptions:  # noqa: ANN401 - any option
+        """Return the options of a resource inside the cluster.
+
+        Args:
+            parent: the component that it belongs to.
+            more: further options of ``pulumi.ResourceOptions``.
+        """
+        return pulumi.ResourceOptions(parent=parent, provider=self.provider, deleted_with=self.lifetime, **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingClusterArgs:
+    """A cluster that is not ours.
+
+    Attributes:
+        kubeconfig: path of its kubeconfig.
+        context: a context in it; None means its current one.
+    """
+
+    kubeconfig: Path
+    context: str | None
+
+
+class ExistingCluster(pulumi.ComponentResource):
+    """A cluster that is used, and neither created nor destroyed.
+
+    Type token ``iot:cluster:ExistingCluster``. Makes a ``kubernetes.Provider`` named ``{name}-provider``.
+
+    Attributes:
+        cluster: the way to it.
+    """
+
+    def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iot:cluster:ExistingCluster", name, {}, opts)
+        text, context = _kubeconfig(args)
+        kubeconfig = pulumi.Output.secret(text)
+        provider = kubernetes.Provider(
+            f"{name}-provider",
+            kubeconfig=kubeconfig,
+            context=context,
+            cluster_identifier=f"{args.kubeconfig}#{context}",
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.cluster = Cluster(
+            provider=provider,
+            kubeconfig=kubeconfig,
+            lifetime=None,
+            nodes=pulumi.Output.from_input([]),
+            identity=pulumi.Output.from_input(context),
+        )
+        self.register_outputs({})
+
+
+def _kubeconfig(args: ExistingClusterArgs) -> tuple[str, str]:
+    """Return the kubeconfig's text, with the context that is asked for as its current one, and that context."""
+    content = yaml.safe_load(args.kubeconfig.read_text(encoding="utf-8"))
+    names = [each.get("name") for each in (content or {}).get("contexts") or []]
+    context = args.context or (content or {}).get("current-context")
+    if context not in names:
+        raise LabError(
+            f"The kubeconfig {args.kubeconfig} has no context {context!r}",
+            why=f"it has {', '.join(map(str, names)) or 'none'}",
+            fix="pulumi config set iot:kubeContext NAME",
+        )
+    content["current-context"] = context
+    return yaml.safe_dump(content), str(context)

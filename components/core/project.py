@@ -1,0 +1,86 @@
+"""What Pulumi.yaml and the stacks' files say, for the program and for what runs without the Pulumi CLI."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pulumi.runtime import config as runtime_config
+
+from components.core import settings as stack_settings
+from components.core.errors import LabError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def declared(root: Path) -> dict[str, dict[str, Any]]:
+    """Return the settings that Pulumi.yaml declares: their type, default and description by key."""
+    keys: dict[str, dict[str, Any]] = _read(root / "Pulumi.yaml")["config"]
+    return keys
+
+
+def settings(stack: str, root: Path) -> stack_settings.Settings:
+    """Return the settings of the stack that the engine runs.
+
+    Args:
+        stack: the stack's name.
+        root: the project's folder.
+
+    Raises:
+        LabError: lists every mistake in them.
+    """
+    # The engine hands over all keys at once, the tests and `make render` through set_all_config.
+    keys = set(runtime_config.CONFIG.get()) | set(runtime_config.get_config_env())
+    return stack_settings.load(stack, declared(root), keys, root, places(stack, root))
+
+
+def places(stack: str, root: Path) -> dict[str, str]:
+    """Return where the stack's file sets each key, such as Pulumi.p3.yaml:4; keys without a namespace.
+
+    Args:
+        stack: the stack's name.
+        root: the project's folder.
+    """
+    path = root / f"Pulumi.{stack}.yaml"
+    if not path.exists():
+        return {}
+    _read(path)
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    config = next((value for key, value in node.value if key.value == "config"), None) if node else None
+    return {
+        key.value.removeprefix(f"{stack_settings.PROJECT}:"): f"{path.name}:{key.start_mark.line + 1}"
+        for key, _ in (config.value if isinstance(config, yaml.MappingNode) else [])
+    }
+
+
+def stack_config(stack: str, root: Path, overrides: dict[str, Any] | None = None) -> dict[str, str]:
+    """Return the configuration of a stack as the engine would hand it over: defaults, then the stack's file.
+
+    Args:
+        stack: the stack's name.
+        root: the project's folder.
+        overrides: values by key without a namespace, which win over both.
+
+    Returns:
+        Strings by namespaced key; what is not a string is JSON.
+    """
+    values = {f"{stack_settings.PROJECT}:{key}": spec.get("default", "") for key, spec in declared(root).items()}
+    path = root / f"Pulumi.{stack}.yaml"
+    if path.exists():
+        values |= _read(path).get("config") or {}
+    values |= {f"{stack_settings.PROJECT}:{key}": value for key, value in (overrides or {}).items()}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise LabError(
+            f"{path.name} can't be read", why=" ".join(str(error).split()), fix=f"git checkout {path.name}"
+        ) from error
+    if not isinstance(content, dict):
+        raise LabError(f"{path.name} is empty", why="a mapping was expected", fix=f"git checkout {path.name}")
+    return content

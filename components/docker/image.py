@@ -1,0 +1,136 @@
+"""The app's image, built by the host's Docker engine."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_docker as docker
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.runtime import is_dry_run
+
+from components.core import versions
+from components.core.run import run
+from components.docker import engine as docker_engine
+
+
+def engine() -> tuple[str, str] | None:
+    """Return the URL and the platform of the host's Docker engine, or None in a preview that can't ask for them.
+
+    Raises:
+        UnreachableError: this is not a preview, and no engine answers.
+    """
+    try:
+        return docker_engine.endpoint(), docker_engine.platform()
+    except docker_engine.UnreachableError:
+        if is_dry_run():
+            return None
+        raise
+
+
+def _unknown() -> pulumi.Output[str]:
+    def settled(value: Any) -> asyncio.Future[Any]:  # noqa: ANN401 - a future of anything
+        future: asyncio.Future[Any] = asyncio.get_event_loop().create_future()
+        future.set_result(value)
+        return future
+
+    return pulumi.Output(settled(set()), settled(None), settled(False))  # noqa: FBT003 - positional in Pulumi's API
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppImageArgs:
+    """An image that is built from a folder.
+
+    Attributes:
+        context: the folder with the Dockerfile, relative to the project.
+        repository: the image's name without a tag.
+        versions: the tags; each is built with the build argument VERSION set to it.
+    """
+
+    context: str
+    repository: str
+    versions: tuple[str, ...]
+
+
+class AppImage(pulumi.ComponentResource):
+    """The app's image in each of its versions.
+
+    Type token ``iot:image:AppImage``. Makes a ``docker.Provider`` named ``{name}-engine`` and, for each version, a
+    dynamic resource ``{name}-{version}-presence`` and a ``docker.Image`` ``{name}-{version}``.
+
+    Attributes:
+        references: the images, such as ``iot-lab/flask-app:v1``, by version.
+        ids: their content's IDs, by version.
+        unknown: whether this is a preview that can't say what they are.
+    """
+
+    def __init__(self, name: str, args: AppImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iot:image:AppImage", name, {}, opts)
+        asked = engine()
+        # The Docker provider connects as soon as it is configured, which it is not while a value is unknown. So a
+        # preview works without Docker; what it can't compare then, it takes as it was.
+        endpoint, platform = asked or (_unknown(), _unknown())
+        self.unknown = asked is None
+        provider = docker.Provider(f"{name}-engine", host=endpoint, opts=pulumi.ResourceOptions(parent=self))
+        self.references: dict[str, pulumi.Output[str]] = {}
+        self.ids: dict[str, pulumi.Output[str]] = {}
+        for version in args.versions:
+            reference = f"{args.repository}:{version}"
+            presence = _Presence(f"{name}-{version}-presence", reference, pulumi.ResourceOptions(parent=self))
+            image = docker.Image(
+                f"{name}-{version}",
+                image_name=reference,
+                skip_push=True,
+                build=docker.DockerBuildArgs(
+                    context=args.context,
+                    platform=platform,
+                    dockerfile=f"{args.context}/Dockerfile",
+                    # Another generation after a loss makes the engine build it again.
+                    args={"VERSION": version, "PYTHON_IMAGE": versions.PYTHON_IMAGE, "GENERATION": presence.generation},
+                ),
+                opts=pulumi.ResourceOptions(
+                    parent=self, provider=provider, ignore_changes=["*"] if self.unknown else []
+                ),
+            )
+            self.references[version] = image.image_name
+            self.ids[version] = image.repo_digest  # of an image that is not pushed, the ID of its content
+        self.register_outputs({})
+
+
+class _PresenceProvider(ResourceProvider):
+    """Notices that an image is gone from the engine, which ``docker.Image`` does not, and removes it at the end."""
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult(id_=props["reference"], outs=_seen(props))
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        if _olds["reference"] != _news["reference"]:
+            return DiffResult(changes=True, replaces=["reference"])
+        try:
+            gone = docker_engine.is_at(_olds["made_at"]) and not docker_engine.has_image(_news["reference"])
+        except docker_engine.UnreachableError:
+            gone = False
+        return DiffResult(changes=gone)
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        return UpdateResult(outs=_seen(_news))
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        if docker_engine.has_image(_props["reference"]):
+            run(["docker", "image", "rm", "--force", _props["reference"]], timeout=docker_engine.ANSWER)
+
+
+def _seen(props: dict[str, Any]) -> dict[str, Any]:
+    return {**props, "generation": secrets.token_hex(4), "made_at": docker_engine.whereabouts()}
+
+
+class _Presence(Resource, module="image", name="Presence"):
+    """Whether an image is in the engine."""
+
+    generation: pulumi.Output[str]
+
+    def __init__(self, name: str, reference: str, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(_PresenceProvider(), name, {"reference": reference, "generation": None, "made_at": None}, opts)

@@ -1,0 +1,1 @@
+"""Argo CD, what it may do, what it follows, and where that is kept."""

@@ -1,0 +1,186 @@
+"""What Argo CD may do, and the Application that keeps the app equal to Git."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pulumi
+import pulumi_command as command
+import pulumi_kubernetes as kubernetes
+
+from components.core.run import script_hash
+from components.gitops.argocd import NAMESPACE
+
+if TYPE_CHECKING:
+    from components.core.cluster import Cluster
+    from components.gitops.git_server import GitRepository
+
+IN_CLUSTER: Final = "https://kubernetes.default.svc"
+WAIT: Final = "components/gitops/wait_application.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitOpsProjectArgs:
+    """What one project may do.
+
+    Attributes:
+        cluster: where Argo CD runs.
+        repository: URL of the only repository that it may follow.
+        namespace: the only one that it may change.
+        argocd: the release that knows the kind.
+    """
+
+    cluster: Cluster
+    repository: str
+    namespace: str
+    argocd: pulumi.Resource
+
+
+class GitOpsProject(pulumi.ComponentResource):
+    """An AppProject that allows one repository, one namespace, and Deployments and Services in it.
+
+    Type token ``iot:argocd:GitOpsProject``. Makes an AppProject named after the component.
+
+    Attributes:
+        project: the AppProject.
+    """
+
+    def __init__(self, name: str, args: GitOpsProjectArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iot:argocd:GitOpsProject", name, {}, opts)
+        self.project = kubernetes.apiextensions.CustomResource(
+            f"{name}-project",
+            api_version="argoproj.io/v1alpha1",
+            kind="AppProject",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=name, namespace=NAMESPACE),
+            spec={
+                "description": "One repository, one namespace, and the kinds that the app needs",
+                "sourceRepos": [args.repository],
+                "destinations": [{"server": IN_CLUSTER, "namespace": args.namespace}],
+                "clusterResourceWhitelist": [{"group": "", "kind": "Namespace", "name": args.namespace}],
+                "namespaceResourceWhitelist": [
+                    {"group": "apps", "kind": "Deployment"},
+                    {"group": "", "kind": "Service"},
+                ],
+            },
+            opts=args.cluster.inside(self, depends_on=[args.argocd]),
+        )
+        self.register_outputs({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitOpsAppArgs:
+    """An app that follows a folder in Git.
+
+    Attributes:
+        cluster: where it runs.
+        repository: where the folder is.
+        revision: branch, tag or commit.
+        path: the folder.
+        project: name of the AppProject.
+        namespace: where the app goes.
+        depends_on: what has to be there first.
+        timeout: seconds until it has to be Synced and Healthy.
+    """
+
+    cluster: Cluster
+    repository: GitRepository
+    revision: str
+    path: str
+    project: str
+    namespace: str
+    depends_on: list[pulumi.Resource]
+    timeout: int
+
+
+class GitOpsApp(pulumi.ComponentResource):
+    """An Application that is synced automatically, pruned and self-healed, and waited for.
+
+    Type token ``iot:argocd:GitOpsApp``. Makes an Application named after the component, a Secret with the
+    repository's credentials when it has any, and a ``command.local.Command`` named ``{name}-healthy`` that waits.
+
+    Attributes:
+        healthy: done when the Application is Synced and Healthy.
+    """
+
+    def __init__(self, name: str, args: GitOpsAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iot:argocd:GitOpsApp", name, {}, opts)
+        self._name, self._args = name, args
+        credentials = self._credentials()
+        spec = self._spec()
+        application = kubernetes.apiextensions.CustomResource(
+            f"{name}-application",
+            api_version="argoproj.io/v1alpha1",
+            kind="Application",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=name,
+                namespace=NAMESPACE,
+                # What the Application made goes with it, in a cluster that stays.
+                finalizers=["resources-finalizer.argocd.argoproj.io"],
+            ),
+            spec=spec,
+            opts=args.cluster.inside(self, depends_on=[*credentials, *args.depends_on]),
+        )
+        self.healthy = command.local.Command(
+            f"{name}-healthy",
+            create=f"python3 {WAIT}",
+            delete=":",
+            environment={
+                "KUBECONFIG_TEXT": args.cluster.kubeconfig,
+                "APPLICATION": name,
+                "NAMESPACE": NAMESPACE,
+                "APP_NAMESPACE": args.namespace,
+                "TIMEOUT": str(args.timeout),
+            },
+            triggers=[args.cluster.identity, application.id, json.dumps(spec, sort_keys=True), script_hash(WAIT)],
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[application],
+                deleted_with=args.cluster.lifetime,
+                delete_before_replace=True,
+                # Another kubeconfig of the same cluster is no reason to wait again.
+                ignore_changes=["environment"],
+            ),
+        )
+        self.register_outputs({})
+
+    def _credentials(self) -> list[pulumi.Resource]:
+        """Return the Secret by which Argo CD knows the repository's credentials, when there are any."""
+        repository = self._args.repository
+        data: dict[str, pulumi.Input[str]] = {"type": "git", "url": repository.url, "project": self._args.project}
+        if repository.password:
+            data |= {"username": repository.username, "password": repository.password}
+        elif repository.ssh_key:
+            data |= {"sshPrivateKey": repository.ssh_key}
+        else:
+            return []
+        return [
+            kubernetes.core.v1.Secret(
+                f"{self._name}-repository",
+                metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                    name=f"{self._name}-repository",
+                    namespace=NAMESPACE,
+                    labels={"argocd.argoproj.io/secret-type": "repository"},
+                ),
+                string_data=data,
+                opts=self._args.cluster.inside(self, depends_on=self._args.depends_on),
+            )
+        ]
+
+    def _spec(self) -> dict[str, Any]:
+        return {
+            "project": self._args.project,
+            "source": {
+                "repoURL": self._args.repository.url,
+                "targetRevision": self._args.revision,
+                "path": self._args.path,
+            },
+            "destination": {"server": IN_CLUSTER, "namespace": self._args.namespace},
+            "syncPolicy": {
+                "automated": {"prune": True, "selfHeal": True},
+                # A repository may have the Namespace among its manifests, or leave it to Argo CD.
+                "syncOptions": ["CreateNamespace=true"],
+                "retry": {"limit": 10, "backoff": {"duration": "2s", "factor": 2, "maxDuration": "1m"}},
+            },
+        }

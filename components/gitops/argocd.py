@@ -1,0 +1,152 @@
+"""Argo CD by its Helm chart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.core.random_secret import RandomSecret
+
+if TYPE_CHECKING:
+    from components.core.cluster import Cluster
+    from components.gitops.chart import Chart
+
+NAMESPACE: Final = "argocd"
+RELEASE: Final = "argocd"
+WEBHOOK_URL: Final = f"http://argocd-server.{NAMESPACE}.svc.cluster.local/api/webhook"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArgoCdArgs:
+    """An Argo CD without single sign-on, notifications and ApplicationSets.
+
+    Attributes:
+        cluster: where it runs.
+        node_port: of its web pages and API, in 30000 to 32767.
+        chart: where the chart is.
+        poll_interval: seconds between two looks at Git.
+        images: what has to be done before its images are in the cluster.
+        timeout: seconds until all of it has to be ready.
+    """
+
+    cluster: Cluster
+    node_port: int
+    chart: Chart
+    poll_interval: int
+    images: list[pulumi.Resource]
+    timeout: int
+
+
+class ArgoCd(pulumi.ComponentResource):
+    """Argo CD by its Helm chart.
+
+    Type token ``iot:argocd:ArgoCd``. Makes a Namespace, a Secret with Redis's password, a Helm Release, and three
+    random secrets: of the administrator, of webhooks and of Redis.
+
+    Attributes:
+        release: what everything that Argo CD has to understand depends on.
+        webhook_secret: what webhooks from Gitea are signed with, as a secret.
+        admin_password: of the user ``admin``, as a secret.
+    """
+
+    def __init__(self, name: str, args: ArgoCdArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iot:argocd:ArgoCd", name, {}, opts)
+        own = pulumi.ResourceOptions(parent=self)
+        self.webhook_secret = RandomSecret(f"{name}-webhook", own).value
+        admin, redis_password = RandomSecret(f"{name}-admin", own), RandomSecret(f"{name}-redis", own)
+        self.admin_password = admin.value
+        secret = {
+            "gogsSecret": self.webhook_secret,
+            "argocdServerAdminPassword": admin.bcrypt,
+            # Sessions from before this time are invalid; without it, every upgrade would end all of them.
+            "argocdServerAdminPasswordMtime": "2026-01-01T00:00:00Z",
+        }
+        namespace = kubernetes.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=NAMESPACE, labels={"pod-security.kubernetes.io/enforce": "restricted"}
+            ),
+            opts=args.cluster.inside(self),
+        )
+        # The chart's own way to make it is a Job that everything else would wait for.
+        redis = kubernetes.core.v1.Secret(
+            f"{name}-redis-password",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name="argocd-redis", namespace=NAMESPACE),
+            string_data={"auth": redis_password.value},
+            opts=args.cluster.inside(self, depends_on=[namespace]),
+        )
+        self.release = kubernetes.helm.v3.Release(
+            f"{name}-release",
+            name=RELEASE,
+            namespace=NAMESPACE,
+            chart=args.chart.name,
+            version=args.chart.version,
+            repository_opts=(
+                kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart.repository) if args.chart.repository else None
+            ),
+            values=chart_values(args.node_port, args.poll_interval)
+            | {"configs": chart_configs(args.poll_interval) | {"secret": secret}},
+            atomic=True,
+            timeout=args.timeout,
+            opts=args.cluster.inside(self, depends_on=[namespace, redis, *args.images]),
+        )
+        self.register_outputs({})
+
+
+def chart_configs(poll_interval: int) -> dict[str, Any]:
+    """Return the chart's ``configs``, without secrets.
+
+    Args:
+        poll_interval: seconds between two looks at Git.
+    """
+    return {
+        "cm": {
+            "admin.enabled": "true",
+            "users.anonymous.enabled": "false",
+            "timeout.reconciliation": f"{poll_interval}s",
+            "timeout.reconciliation.jitter": "0s",
+        },
+        # Who is signed in and has no role gets nothing.
+        "rbac": {"policy.default": ""},
+        # TLS would be a self-signed certificate; the port listens on loopback.
+        "params": {"server.insecure": "true"},
+    }
+
+
+def chart_values(node_port: int, poll_interval: int) -> dict[str, Any]:
+    """Return the chart's values (https://github.com/argoproj/argo-helm/tree/main/charts/argo-cd), without secrets.
+
+    Args:
+        node_port: of the server, in 30000 to 32767.
+        poll_interval: seconds between two looks at Git.
+    """
+    # The chart waits 10 s before it looks for the first time, when most are long ready.
+    soon = {"initialDelaySeconds": 1, "periodSeconds": 2, "failureThreshold": 30}
+    return {
+        "configs": chart_configs(poll_interval),
+        # Nothing is left behind: with "keep", the kinds would outlive the release.
+        "crds": {"install": True, "keep": False},
+        "dex": {"enabled": False},
+        "notifications": {"enabled": False},
+        "applicationSet": {"replicas": 0, "resources": _resources("10m", "32Mi", "128Mi")},
+        "redisSecretInit": {"enabled": False},
+        "redis": {"resources": _resources("20m", "32Mi", "128Mi")},
+        "controller": {"resources": _resources("100m", "192Mi", "768Mi"), "readinessProbe": soon},
+        "repoServer": {
+            "resources": _resources("50m", "96Mi", "512Mi"),
+            "readinessProbe": soon,
+            "copyutil": {"resources": _resources("20m", "32Mi", "256Mi")},
+        },
+        "server": {
+            "resources": _resources("50m", "96Mi", "512Mi"),
+            "readinessProbe": soon,
+            "service": {"type": "NodePort", "nodePortHttp": node_port, "nodePortHttps": None},
+        },
+    }
+
+
+def _resources(cpu: str, memory: str, limit: str) -> dict[str, dict[str, str]]:
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": "2", "memory": limit}}

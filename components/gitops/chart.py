@@ -1,0 +1,92 @@
+"""Where Helm charts come from: a folder of the machine when there is one, else the official repository."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from components.core import versions
+from components.core.errors import LabError
+
+# Where `make setup` keeps the chart, relative to the project.
+KEPT: Final = Path(".lab/charts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart as a Helm Release names it.
+
+    Attributes:
+        name: of the chart in its repository, or a path.
+        version: of the chart.
+        repository: URL of its repository; None for a path.
+    """
+
+    name: str
+    version: str
+    repository: str | None
+
+
+def argocd(local: Path | None, root: Path) -> Chart:
+    """Return the argo-cd chart: the local one that is set, the kept one, or the official repository's.
+
+    Args:
+        local: a folder or archive, or None.
+        root: the project's folder.
+
+    Raises:
+        LabError: the local one is no argo-cd chart of the pinned version.
+    """
+    kept = root / KEPT / f"{versions.ARGOCD_CHART}-{versions.ARGOCD_CHART_VERSION}.tgz"
+    if local:
+        _check_metadata(local)
+    elif kept.is_file():
+        _check_metadata(kept)
+    else:
+        return Chart(
+            name=versions.ARGOCD_CHART,
+            version=versions.ARGOCD_CHART_VERSION,
+            repository=versions.ARGOCD_CHART_REPOSITORY,
+        )
+    path = local or kept
+    # Relative where it can be, so that the state says the same wherever the project is.
+    name = f"./{path.relative_to(root)}" if path.is_relative_to(root) else str(path)
+    return Chart(name=name, version=versions.ARGOCD_CHART_VERSION, repository=None)
+
+
+def _check_metadata(path: Path) -> None:
+    try:
+        metadata = _metadata(path)
+    except (OSError, EOFError, KeyError, TypeError, tarfile.TarError, zlib.error, yaml.YAMLError) as error:
+        raise LabError(
+            f"{path} is not a Helm chart",
+            why=" ".join(str(error).split()) or "it has no Chart.yaml",
+            fix="`make setup` gets the right one",
+        ) from error
+    found = (metadata.get("name"), str(metadata.get("version")))
+    wanted = (versions.ARGOCD_CHART, versions.ARGOCD_CHART_VERSION)
+    if found != wanted:
+        raise LabError(
+            f"{path} is the chart {' '.join(map(str, found))}",
+            why=f"{' '.join(wanted)} was expected",
+            fix=f"get {versions.ARGOCD_CHART_URL}",
+        )
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """Return Chart.yaml of a chart's folder or archive."""
+    if path.is_dir():
+        text = (path / "Chart.yaml").read_bytes()
+    else:
+        with tarfile.open(path) as archive:
+            member = archive.extractfile(f"{versions.ARGOCD_CHART}/Chart.yaml")
+            text = member.read() if member else b""
+    metadata = yaml.safe_load(text)
+    if not isinstance(metadata, dict):
+        raise TypeError("its Chart.yaml is no mapping")
+    return metadata

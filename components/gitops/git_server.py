@@ -1,0 +1,322 @@
+"""Where the desired state lives: an embedded Gitea, or any Git repository."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.core import versions
+from components.core.random_secret import RandomSecret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from components.core.cluster import Cluster
+
+NAMESPACE: Final = "gitea"
+OWNER: Final = "iot"  # of the repository; the administrator
+READER: Final = "argocd"  # may read it and nothing else
+REPOSITORY: Final = "iot"
+BRANCH: Final = "main"
+HTTP: Final = 3000
+# The name that the Service has in the cluster. Gitea has to call itself by it in its webhooks: Argo CD compares
+# the host in them with the one in the Application.
+HOST: Final = f"gitea.{NAMESPACE}.svc.cluster.local"
+USER_ID: Final = 1000  # of the image
+
+# The restricted Pod Security Standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+RESTRICTED_POD: Final = kubernetes.core.v1.PodSecurityContextArgs(
+    run_as_non_root=True,
+    run_as_user=USER_ID,
+    run_as_group=USER_ID,
+    fs_group=USER_ID,
+    fs_group_change_policy="OnRootMismatch",
+    seccomp_profile=kubernetes.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+)
+RESTRICTED_CONTAINER: Final = kubernetes.core.v1.SecurityContextArgs(
+    allow_privilege_escalation=False,
+    read_only_root_filesystem=True,
+    capabilities=kubernetes.core.v1.CapabilitiesArgs(drop=["ALL"]),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitRepository:
+    """A repository that Argo CD follows, and how to read and write it.
+
+    Attributes:
+        url: as Argo CD sees it.
+        push_url: as this host sees it.
+        username: who may read it; empty for a public one.
+        password: of that user, as a secret, or None.
+        ssh_key: a private key instead, as a secret, or None.
+        push_username: who may write; empty when Git's own credentials are used.
+        push_password: of that user, as a secret, or None.
+        ready: what has to exist before it can be read.
+    """
+
+    url: str
+    push_url: str
+    username: str
+    password: pulumi.Output[str] | None
+    ssh_key: pulumi.Output[str] | None
+    push_username: str
+    push_password: pulumi.Output[str] | None
+    ready: list[pulumi.Resource]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitServerArgs:
+    """An embedded Gitea with one private repository.
+
+    Attributes:
+        cluster: where it runs.
+        node_port: in 30000 to 32767.
+        push_url: the repository's URL on this host.
+        files: the content of the first commit, by path in the repository.
+        webhook_url: what is told of every push, in the cluster.
+        webhook_secret: what the webhook is signed with, as a secret.
+        images: what has to be done before its image is in the cluster.
+        timeout: seconds until it has to be ready.
+    """
+
+    cluster: Cluster
+    node_port: int
+    push_url: str
+    files: Mapping[str, str]
+    webhook_url: str
+    webhook_secret: pulumi.Output[str]
+    images: list[pulumi.Resource]
+    timeout: int
+
+
+class GitServer(pulumi.ComponentResource):
+    """A Gitea in the cluster, filled once and then left to its users.
+
+    Type token ``iot:git:GitServer``. Makes a Namespace, a Secret, a ConfigMap, a PersistentVolumeClaim, a Deployment
+    and a NodePort Service, all named after the component, and two random passwords.
+
+    Attributes:
+        repository: the repository and its users.
+    """
+
+    def __init__(self, name: str, args: GitServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iot:git:GitServer", name, {}, opts)
+        self._name, self._args = name, args
+        own = pulumi.ResourceOptions(parent=self)
+        owner, reader = RandomSecret(f"{name}-owner", own), RandomSecret(f"{name}-reader", own)
+        namespace = self._namespace()
+        inside = args.cluster.inside(self, depends_on=[namespace])
+        self._secret = kubernetes.core.v1.Secret(
+            f"{name}-users",
+            metadata=self._metadata("gitea-users"),
+            string_data={
+                "OWNER_PASSWORD": owner.value,
+                "READER_PASSWORD": reader.value,
+                "WEBHOOK_SECRET": args.webhook_secret,
+            },
+            opts=inside,
+        )
+        self._setup = kubernetes.core.v1.ConfigMap(
+            f"{name}-setup", metadata=self._metadata("gitea-setup"), data=_setup_files(args.files), opts=inside
+        )
+        claim = self._claim(inside)
+        service = self._service(inside)
+        deployment = self._deployment([namespace, self._secret, self._setup, claim, *args.images])
+        self.repository = GitRepository(
+            url=f"http://{HOST}:{HTTP}/{OWNER}/{REPOSITORY}.git",
+            push_url=args.push_url,
+            username=READER,
+            password=reader.value,
+            ssh_key=None,
+            push_username=OWNER,
+            push_password=owner.value,
+            ready=[deployment, service],
+        )
+        self.register_outputs({"url": self.repository.url, "pushUrl": args.push_url})
+
+    def _metadata(self, name: str) -> kubernetes.meta.v1.ObjectMetaArgs:
+        return kubernetes.meta.v1.ObjectMetaArgs(
+            name=name, namespace=NAMESPACE, labels={"app.kubernetes.io/name": "gitea"}
+        )
+
+    def _namespace(self) -> kubernetes.core.v1.Namespace:
+        return kubernetes.core.v1.Namespace(
+            f"{self._name}-namespace",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=NAMESPACE, labels={"pod-security.kubernetes.io/enforce": "restricted"}
+            ),
+            opts=self._args.cluster.inside(self),
+        )
+
+    def _claim(self, opts: pulumi.ResourceOptions) -> kubernetes.core.v1.PersistentVolumeClaim:
+        return kubernetes.core.v1.PersistentVolumeClaim(
+            f"{self._name}-data",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name="gitea-data",
+                namespace=NAMESPACE,
+                # K3s's storage class binds a volume when the first pod wants it, which is later than now.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=kubernetes.core.v1.PersistentVolumeClaimSpecArgs(
+                access_modes=["ReadWriteOnce"],
+                resources=kubernetes.core.v1.VolumeResourceRequirementsArgs(requests={"storage": "1Gi"}),
+            ),
+            opts=opts,
+        )
+
+    def _service(self, opts: pulumi.ResourceOptions) -> kubernetes.core.v1.Service:
+        return kubernetes.core.v1.Service(
+            f"{self._name}-service",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                # It has endpoints once the Deployment is there, which is created at the same time.
+                name="gitea",
+                namespace=NAMESPACE,
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=kubernetes.core.v1.ServiceSpecArgs(
+                type="NodePort",
+                selector={"app.kubernetes.io/name": "gitea", "app.kubernetes.io/component": "server"},
+                ports=[
+                    kubernetes.core.v1.ServicePortArgs(
+                        name="http", port=HTTP, target_port="http", node_port=self._args.node_port
+                    )
+                ],
+            ),
+            opts=opts,
+        )
+
+    def _deployment(self, depends_on: list[pulumi.Resource]) -> kubernetes.apps.v1.Deployment:
+        labels = {"app.kubernetes.io/name": "gitea", "app.kubernetes.io/component": "server"}
+        return kubernetes.apps.v1.Deployment(
+            f"{self._name}-server",
+            metadata=self._metadata("gitea"),
+            spec=kubernetes.apps.v1.DeploymentSpecArgs(
+                replicas=1,
+                # Two of them must never write the same volume.
+                strategy=kubernetes.apps.v1.DeploymentStrategyArgs(type="Recreate"),
+                selector=kubernetes.meta.v1.LabelSelectorArgs(match_labels=labels),
+                template=kubernetes.core.v1.PodTemplateSpecArgs(
+                    metadata=kubernetes.meta.v1.ObjectMetaArgs(labels=labels), spec=self._pod()
+                ),
+            ),
+            opts=self._args.cluster.inside(
+                self,
+                depends_on=depends_on,
+                custom_timeouts=pulumi.CustomTimeouts(create=f"{self._args.timeout}s", update=f"{self._args.timeout}s"),
+            ),
+        )
+
+    def _pod(self) -> kubernetes.core.v1.PodSpecArgs:
+        mounts = [
+            kubernetes.core.v1.VolumeMountArgs(name="data", mount_path="/var/lib/gitea", sub_path="data"),
+            kubernetes.core.v1.VolumeMountArgs(name="data", mount_path="/etc/gitea", sub_path="config"),
+            kubernetes.core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),  # noqa: S108 - in the pod, an emptyDir
+        ]
+        setup = kubernetes.core.v1.ContainerArgs(
+            name="setup",
+            image=versions.GITEA_IMAGE,
+            args=["sh", "/setup/gitea-setup.sh"],
+            env=[*_settings(), kubernetes.core.v1.EnvVarArgs(name="WEBHOOK_URL", value=self._args.webhook_url)],
+            env_from=[self._passwords()],
+            resources=_resources(),
+            security_context=RESTRICTED_CONTAINER,
+            volume_mounts=[*mounts, _setup_mount()],
+        )
+        server = kubernetes.core.v1.ContainerArgs(
+            name="gitea",
+            image=versions.GITEA_IMAGE,
+            env=_settings(),
+            ports=[kubernetes.core.v1.ContainerPortArgs(name="http", container_port=HTTP)],
+            resources=_resources(),
+            security_context=RESTRICTED_CONTAINER,
+            startup_probe=_probe(period=1, failures=120),
+            readiness_probe=_probe(period=5, failures=3),
+            liveness_probe=_probe(period=10, failures=6),
+            volume_mounts=mounts,
+        )
+        return kubernetes.core.v1.PodSpecArgs(
+            automount_service_account_token=False,
+            enable_service_links=False,
+            security_context=RESTRICTED_POD,
+            init_containers=[setup],
+            containers=[server],
+            volumes=[
+                kubernetes.core.v1.VolumeArgs(
+                    name="data",
+                    persistent_volume_claim=kubernetes.core.v1.PersistentVolumeClaimVolumeSourceArgs(
+                        claim_name="gitea-data"
+                    ),
+                ),
+                _empty_dir("tmp"),
+                _setup_volume(),
+            ],
+        )
+
+    def _passwords(self) -> kubernetes.core.v1.EnvFromSourceArgs:
+        return kubernetes.core.v1.EnvFromSourceArgs(
+            secret_ref=kubernetes.core.v1.SecretEnvSourceArgs(name="gitea-users")
+        )
+
+
+def _settings() -> list[kubernetes.core.v1.EnvVarArgs]:
+    """Return Gitea's settings (https://docs.gitea.com/administration/config-cheat-sheet) as environment variables."""
+    values = {
+        "GITEA__server__ROOT_URL": f"http://{HOST}:{HTTP}/",
+        "GITEA__server__DISABLE_SSH": "true",
+        "GITEA__server__START_SSH_SERVER": "false",
+        "GITEA__server__OFFLINE_MODE": "true",
+        "GITEA__database__DB_TYPE": "sqlite3",
+        "GITEA__security__INSTALL_LOCK": "true",
+        # Webhooks reach the Services of this cluster, and nothing else.
+        "GITEA__security__ALLOWED_HOST_LIST": "*.svc.cluster.local",
+        "GITEA__webhook__ALLOWED_HOST_LIST": "*.svc.cluster.local",
+        "GITEA__service__DISABLE_REGISTRATION": "true",
+        "GITEA__service__REQUIRE_SIGNIN_VIEW": "true",
+        "GITEA__openid__ENABLE_OPENID_SIGNIN": "false",
+        "GITEA__repository__DEFAULT_BRANCH": BRANCH,
+        "GITEA__actions__ENABLED": "false",
+        "GITEA__packages__ENABLED": "false",
+        "GITEA__cron__ENABLED": "false",
+        "GITEA__log__LEVEL": "Warn",
+    }
+    return [kubernetes.core.v1.EnvVarArgs(name=key, value=value) for key, value in values.items()]
+
+
+def _setup_files(files: Mapping[str, str]) -> dict[str, str]:
+    """Return the ConfigMap's data: the script, and the repository's files, whose names can't have a slash."""
+    script = (Path(__file__).parent / "gitea-setup.sh").read_text(encoding="utf-8")
+    return {"gitea-setup.sh": script} | {f"file.{path.replace('/', '__')}": content for path, content in files.items()}
+
+
+def _setup_volume() -> kubernetes.core.v1.VolumeArgs:
+    return kubernetes.core.v1.VolumeArgs(
+        name="setup", config_map=kubernetes.core.v1.ConfigMapVolumeSourceArgs(name="gitea-setup")
+    )
+
+
+def _setup_mount() -> kubernetes.core.v1.VolumeMountArgs:
+    return kubernetes.core.v1.VolumeMountArgs(name="setup", mount_path="/setup", read_only=True)
+
+
+def _empty_dir(name: str) -> kubernetes.core.v1.VolumeArgs:
+    return kubernetes.core.v1.VolumeArgs(name=name, empty_dir=kubernetes.core.v1.EmptyDirVolumeSourceArgs())
+
+
+def _resources() -> kubernetes.core.v1.ResourceRequirementsArgs:
+    return kubernetes.core.v1.ResourceRequirementsArgs(
+        requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "512Mi"}
+    )
+
+
+def _probe(period: int, failures: int) -> kubernetes.core.v1.ProbeArgs:
+    return kubernetes.core.v1.ProbeArgs(
+        http_get=kubernetes.core.v1.HTTPGetActionArgs(path="/api/healthz", port="http"),
+        period_seconds=period,
+        failure_threshold=failures,
+        timeout_seconds=5,
+    )

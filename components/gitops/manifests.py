@@ -1,0 +1,161 @@
+"""The YAML that Argo CD follows: read with exact positions, so that a change touches one value and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import yaml
+
+from components.core.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+Keys = tuple[str | int, ...]
+WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "ReplicaSet")
+
+
+def read(folder: Path) -> dict[str, str]:
+    """Return the manifests of a folder.
+
+    Args:
+        folder: the folder; its .yaml and .yml files are read, those in folders below it are not.
+
+    Returns:
+        Their text, by file name.
+
+    Raises:
+        LabError: there are none, or one is malformed; names the file and the line.
+    """
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.y*ml"))}
+    if not texts:
+        raise LabError(f"There are no manifests in {folder}", fix="git checkout manifests")
+    for name, text in texts.items():
+        documents(text, name)
+    return texts
+
+
+def documents(text: str, name: str) -> list[yaml.Node]:
+    """Return the documents of a YAML text, as nodes that know their positions.
+
+    Args:
+        text: the YAML.
+        name: of its file, for the message.
+
+    Raises:
+        LabError: it is malformed; names the file and the line.
+    """
+    try:
+        return list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise LabError(
+            f"{name}:{line} is not YAML", why=str(error.problem or error.context), fix="correct that line"
+        ) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise LabError(f"{name}:{line} is not YAML", why=error.reason, fix="correct that line") from error
+
+
+def images(text: str, name: str) -> list[str]:
+    """Return the images that the containers of a manifest run, in their order.
+
+    Args:
+        text: the manifest.
+        name: of its file, for messages.
+    """
+    return [node.value for node in _found(text, name, _is_image)]
+
+
+def set_tag(text: str, name: str, repository: str, tag: str) -> str:
+    """Return a manifest in which the containers that run an image run it with another tag.
+
+    Args:
+        text: the manifest.
+        name: of its file, for messages.
+        repository: the image without its tag.
+        tag: the new one.
+
+    Raises:
+        LabError: no container runs that image.
+    """
+    return set_image(text, name, repository, f"{repository}:{tag}")
+
+
+def set_image(text: str, name: str, repository: str, reference: str) -> str:
+    """Return a manifest in which the containers that run an image run another one.
+
+    Args:
+        text: the manifest.
+        name: of its file, for messages.
+        repository: the image without its tag.
+        reference: the new image, with its tag.
+
+    Raises:
+        LabError: no container runs that image; says which ones they run.
+    """
+    found = [node for node in _found(text, name, _is_image) if _repository(node.value) == repository]
+    if not found:
+        raise LabError(
+            f"No container in {name} runs the image {repository}",
+            why=f"they run {', '.join(images(text, name)) or 'none'}",
+            fix="name the image that is to change",
+        )
+    return _with(text, found, reference)
+
+
+def set_node_port(text: str, name: str, old: int, new: int) -> str:
+    """Return a manifest in which Services that had one node port have another; the same one when none had it.
+
+    Args:
+        text: the manifest.
+        name: of its file, for messages.
+        old: the node port that is replaced.
+        new: in 30000 to 32767.
+    """
+    found = [node for node in _found(text, name, _is_node_port) if node.value == str(old)]
+    return _with(text, found, str(new))
+
+
+def _with(text: str, nodes: list[yaml.ScalarNode], value: str) -> str:
+    # By position: what an alias repeats stands in the text once.
+    for _, node in sorted({node.start_mark.index: node for node in nodes}.items(), reverse=True):
+        # A node begins with its tag, anchor and quote, if any.
+        start = text.rindex(node.value, node.start_mark.index, node.end_mark.index)
+        text = text[:start] + value + text[start + len(node.value) :]
+    return text
+
+
+def _repository(reference: str) -> str:
+    name = reference.partition("@")[0]
+    head, colon, tag = name.rpartition(":")
+    return head if colon and "/" not in tag else name
+
+
+def _is_image(kind: str, keys: Keys) -> bool:
+    return kind in WORKLOADS and keys[-1] == "image" and keys[-3:-2] in {("containers",), ("initContainers",)}
+
+
+def _is_node_port(kind: str, keys: Keys) -> bool:
+    return kind == "Service" and keys[-1] == "nodePort" and keys[:2] == ("spec", "ports")
+
+
+def _found(text: str, name: str, wanted: Callable[[str, Keys], bool]) -> list[yaml.ScalarNode]:
+    nodes = []
+    for document in documents(text, name):
+        scalars = list(_scalars(document, ()))
+        kind = next((node.value for keys, node in scalars if keys == ("kind",)), "")
+        nodes += [node for keys, node in scalars if keys and wanted(kind, keys)]
+    return nodes
+
+
+def _scalars(node: yaml.Node, keys: Keys) -> Iterator[tuple[Keys, yaml.ScalarNode]]:
+    if isinstance(node, yaml.ScalarNode):
+        yield keys, node
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _scalars(item, (*keys, index))
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _scalars(value, (*keys, str(key.value)))

@@ -1,0 +1,133 @@
+"""The k3d cluster: its configuration, the resource that keeps it alive, and the way into it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi.dynamic import Resource
+
+from components.core import versions
+from components.core.cluster import Cluster
+from components.k3d.provider import K3dClusterProvider
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from components.core.settings import ClusterSettings, PortSettings
+
+# What K3s brings and this lab does not use: without them the cluster is up sooner and needs less memory.
+UNUSED: Final = ("traefik", "servicelb", "metrics-server")
+
+
+@dataclass(frozen=True, kw_only=True)
+class K3dClusterArgs:
+    """A k3d cluster.
+
+    Attributes:
+        settings: its name, size, image and where it listens.
+        images_archive: archive of images that the nodes load when they are made, or None.
+        ports: the services that are published.
+        stack: whose cluster it is; written on its nodes as a label.
+        timeout: seconds until it has to be ready.
+    """
+
+    settings: ClusterSettings
+    images_archive: Path | None
+    ports: tuple[PortSettings, ...]
+    stack: str
+    timeout: int
+
+
+class K3dCluster(pulumi.ComponentResource):
+    """A k3d cluster that is healed when it was lost or stopped.
+
+    Type token ``iot:k3d:K3dCluster``. Makes a dynamic resource named ``{name}-nodes`` and a ``kubernetes.Provider``
+    named ``{name}-provider``.
+
+    Attributes:
+        cluster: the way to it.
+    """
+
+    def __init__(self, name: str, args: K3dClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iot:k3d:K3dCluster", name, {}, opts)
+        nodes = _Nodes(f"{name}-nodes", args, pulumi.ResourceOptions(parent=self))
+        provider = kubernetes.Provider(
+            f"{name}-provider",
+            kubeconfig=nodes.kubeconfig,
+            # Another kubeconfig of the same cluster, as after a restart, must not replace what is inside.
+            cluster_identifier=nodes.id,
+            # After a loss, `pulumi refresh` drops what is inside instead of failing to reach it.
+            delete_unreachable=True,
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=nodes),
+        )
+        self.cluster = Cluster(
+            provider=provider,
+            kubeconfig=nodes.kubeconfig,
+            lifetime=provider,
+            nodes=nodes.node_names,
+            identity=nodes.id,
+        )
+        self.register_outputs({})
+
+
+class _Nodes(Resource, module="k3d", name="Nodes"):
+    """The containers of the cluster."""
+
+    kubeconfig: pulumi.Output[str]
+    node_names: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, args: K3dClusterArgs, opts: pulumi.ResourceOptions) -> None:
+        settings = args.settings
+        super().__init__(
+            K3dClusterProvider(),
+            name,
+            {
+                "name": settings.name,
+                "stack": args.stack,
+                "nodes": settings.servers + settings.agents,
+                "config": json.dumps(k3d_config(args), sort_keys=True),
+                # Not part of the configuration: another archive does not make another cluster.
+                "archive": str(args.images_archive.resolve()) if args.images_archive else "",
+                "images": [settings.image, versions.K3D_TOOLS_IMAGE],
+                "timeout": args.timeout,
+                "kubeconfig": None,
+                "node_names": None,
+                "made_at": None,
+            },
+            pulumi.ResourceOptions.merge(
+                opts,
+                pulumi.ResourceOptions(
+                    additional_secret_outputs=["kubeconfig"],
+                    delete_before_replace=True,
+                    custom_timeouts=pulumi.CustomTimeouts(create=f"{args.timeout * 2}s"),
+                ),
+            ),
+        )
+
+
+def k3d_config(args: K3dClusterArgs) -> dict[str, Any]:
+    """Return the configuration of the cluster as k3d's file has it (https://k3d.io/stable/usage/configfile/)."""
+    settings = args.settings
+    return {
+        "apiVersion": "k3d.io/v1alpha5",
+        "kind": "Simple",
+        "metadata": {"name": settings.name},
+        "servers": settings.servers,
+        "agents": settings.agents,
+        "image": settings.image,
+        "kubeAPI": {"host": settings.bind_address, "hostIP": settings.bind_address, "hostPort": str(settings.api_port)},
+        "ports": [
+            {"port": f"{settings.bind_address}:{host_port}:{port.node_port}", "nodeFilters": ["server:0:direct"]}
+            for port in args.ports
+            for host_port in port.host_ports
+        ],
+        "options": {
+            "k3d": {"wait": True, "disableLoadbalancer": True},
+            "k3s": {"extraArgs": [{"arg": f"--disable={each}", "nodeFilters": ["server:*"]} for each in UNUSED]},
+            "kubeconfig": {"updateDefaultKubeconfig": False, "switchCurrentContext": False},
+        },
+    }

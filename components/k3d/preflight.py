@@ -1,0 +1,110 @@
+"""What has to be there before anything is created: tools, Docker, free ports, a cluster name that is ours."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import socket
+from typing import TYPE_CHECKING, Final
+
+import pulumi
+
+from components.core import versions
+from components.core.errors import LabError, all_of
+from components.core.run import run
+from components.docker import engine as docker_engine
+from components.k3d import provider as k3d_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from components.core.settings import ClusterSettings
+
+K3D_MAJOR: Final = versions.K3D.split(".")[0]
+
+
+def require_tools(tools: Iterable[str]) -> None:
+    """Stop unless all programs are on PATH.
+
+    Raises:
+        LabError: lists those that are not.
+    """
+    missing = [tool for tool in tools if not shutil.which(tool)]
+    if missing:
+        raise LabError(
+            f"{', '.join(missing)} not found on PATH",
+            why="this stack runs them",
+            fix="`make setup`, then `. ./activate`",
+        )
+
+
+def check_k3d(cluster: ClusterSettings, ports: Iterable[int], stack: str, *, preview: bool) -> None:
+    """Stop unless a k3d cluster can be created, or is ours already.
+
+    A preview on a machine that could not create it goes on: it only says what would be done.
+
+    Args:
+        cluster: its settings.
+        ports: the ports of this host that it needs.
+        stack: whose cluster it is.
+        preview: whether nothing is going to be created.
+
+    Raises:
+        LabError: lists what is in the way.
+    """
+    try:
+        require_tools(["docker", "k3d", "kubectl"])
+        docker_engine.endpoint()
+    except LabError as error:
+        if preview:
+            pulumi.log.info(f"This machine could not create the cluster: {error}")
+            return
+        raise
+    _check_version()
+    k3d_provider.refuse_foreign(cluster.name, stack)
+    # Also those of a cluster of ours with another name, which the one that is wanted takes the place of.
+    ours = {port for node in docker_engine.containers(f"{k3d_provider.STACK_LABEL}={stack}") for port in node.ports}
+    # The same one for every port when it is about the address.
+    problems = {
+        str(problem): problem
+        for port in ports
+        if port not in ours and (problem := _problem(cluster.bind_address, port))
+    }
+    if problems:
+        raise all_of([*problems.values()])
+
+
+def _check_version() -> None:
+    said = run(["k3d", "version"], timeout=docker_engine.ANSWER)
+    version = re.search(r"k3d version v(\d+)\S*", said)
+    if not version or version[1] != K3D_MAJOR:
+        raise LabError(
+            f"`k3d version` says {said.splitlines()[:1]}",
+            why=f"{versions.K3D} was tried, and other majors differ",
+            fix="`make setup`",
+        )
+
+
+def _problem(address: str, port: int) -> LabError | None:
+    """Return why a port can't be listened on, or None when it can."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, port))
+        except OSError as error:
+            if error.errno == errno.EACCES:
+                # A port that only the superuser may open is Docker's business, which opens it.
+                return None
+            if error.errno == errno.EADDRNOTAVAIL:
+                return LabError(
+                    f"iot:bindAddress is {address}",
+                    why="expected an address of this host",
+                    fix="pulumi config set iot:bindAddress 127.0.0.1",
+                )
+            return LabError(
+                f"Port {port} of {address} is taken",
+                why="another program listens there",
+                fix=f"find it with `lsof -nP -iTCP:{port}` and stop it, or choose another port (docs/settings.md)",
+            )
+    return None

@@ -1,0 +1,264 @@
+"""The life of a k3d cluster as a Pulumi resource that notices when the cluster is lost.
+
+A Command can't do that: Pulumi compares its inputs, which a deleted cluster does not change. A dynamic provider is
+asked for the difference on every preview, and asks Docker. docs/adr/0003-cluster-resource.md has the alternatives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+
+from components.core.errors import LabError
+from components.core.run import CommandError, run
+from components.docker import engine as docker_engine
+
+CLUSTER_LABEL: Final = "k3d.cluster"
+ROLE_LABEL: Final = "k3d.role"
+STACK_LABEL: Final = "iot.stack"
+CONFIG_LABEL: Final = "iot.config"
+ID_LABEL: Final = "iot.id"
+NODE_ROLES: Final = ("server", "agent")
+# Where K3s looks for archives of images when it starts: https://docs.k3s.io/installation/airgap
+IMAGES_FOLDER: Final = "/var/lib/rancher/k3s/agent/images"
+DELETE: Final = 120.0  # seconds
+READY_EVERY: Final = 0.2  # seconds between two looks
+
+
+class Found:
+    """What Docker has of a cluster of some name: its nodes, and what they say about themselves."""
+
+    def __init__(self, name: str) -> None:
+        """Look the cluster up.
+
+        Args:
+            name: of the cluster.
+
+        Raises:
+            UnreachableError: Docker can't be asked.
+        """
+        self.name = name
+        self.nodes = [
+            each
+            for each in docker_engine.containers(f"{CLUSTER_LABEL}={name}")
+            if each.labels.get(ROLE_LABEL) in NODE_ROLES
+        ]
+
+    def label(self, key: str) -> str:
+        """Return what all nodes say of a label, or an empty string when they disagree or have none."""
+        values = {node.labels.get(key, "") for node in self.nodes}
+        return values.pop() if len(values) == 1 else ""
+
+    def belongs_to(self, stack: str) -> bool:
+        """Say whether every node carries the stack's label."""
+        return bool(self.nodes) and self.label(STACK_LABEL) == stack
+
+    def is_whole(self, nodes: int, config: str) -> bool:
+        """Say whether all nodes are there, made as they should be."""
+        return len(self.nodes) == nodes and self.label(CONFIG_LABEL) == config
+
+    @property
+    def runs(self) -> bool:
+        """Whether every node runs."""
+        return all(node.state == "running" for node in self.nodes)
+
+    @property
+    def servers(self) -> list[str]:
+        """The names of the servers' containers."""
+        return sorted(node.name for node in self.nodes if node.labels[ROLE_LABEL] == "server")
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """Return a short digest of a k3d configuration."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def refuse_foreign(name: str, stack: str) -> None:
+    """Stop when a cluster of this name exists that the stack did not make.
+
+    Args:
+        name: of the cluster.
+        stack: the stack's name.
+
+    Raises:
+        LabError: says whose it seems to be.
+        UnreachableError: Docker can't be asked.
+    """
+    found = Found(name)
+    if not found.nodes or found.belongs_to(stack):
+        return
+    owner = found.label(STACK_LABEL)
+    seems = f"it belongs to the stack {owner}" if owner else "this project did not make it"
+    raise LabError(
+        f"A k3d cluster {name} is here already, and {seems}",
+        why=f"its nodes are {', '.join(sorted(node.name for node in found.nodes))}; they are left alone",
+        fix=f"`k3d cluster delete {name}` if it is not needed, or `pulumi config set iot:clusterName OTHER-NAME`",
+    )
+
+
+class K3dClusterProvider(ResourceProvider):
+    """Creates, starts, replaces and deletes one k3d cluster.
+
+    Inputs: ``name``, ``stack``, ``nodes`` (how many), ``config`` (k3d's configuration without labels, JSON),
+    ``archive`` (path of an archive of images that the nodes load when they are made, or empty), ``images`` (those
+    that k3d itself needs), ``timeout`` (seconds).
+    Outputs: the inputs, ``kubeconfig`` (to be marked secret by the resource), ``node_names`` (of containers) and
+    ``made_at`` (which engine has them).
+    """
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Compare what was asked for, and what Docker runs, with what is wanted."""
+        replaces = [key for key in ("name", "stack", "config") if _olds.get(key) != _news.get(key)]
+        stopped = False
+        if not replaces:
+            try:
+                found = Found(_news["name"])
+                known = docker_engine.is_at(_olds["made_at"])
+            except docker_engine.UnreachableError:
+                known = False
+            if not known:
+                # Docker is stopped, or this is another machine: nothing is known, so nothing is planned.
+                return DiffResult(changes=False)
+            lost = found.label(ID_LABEL) != _id or len(found.nodes) != _news["nodes"]
+            replaces = ["kubeconfig"] if lost else []
+            stopped = not lost and not found.runs
+        return DiffResult(
+            changes=bool(replaces) or stopped, replaces=replaces, stables=["name", "stack"], delete_before_replace=True
+        )
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make the cluster, or take over the one that this stack made earlier."""
+        # The engine hands over every number as a float.
+        props = {**props, "nodes": int(props["nodes"]), "timeout": int(props["timeout"])}
+        name, wanted = props["name"], config_hash(json.loads(props["config"]))
+        refuse_foreign(name, props["stack"])
+        found = Found(name)
+        if found.is_whole(props["nodes"], wanted) and found.label(ID_LABEL):
+            cluster_id = found.label(ID_LABEL)
+            try:
+                _start(found, props["timeout"])
+                return CreateResult(id_=cluster_id, outs=_outputs(props, found))
+            except CommandError:
+                # It can't be brought back; a new one can.
+                _delete(name)
+        elif found.nodes:
+            _delete(name)
+        cluster_id = f"{name}-{secrets.token_hex(4)}"
+        _create(props, wanted, cluster_id)
+        return CreateResult(id_=cluster_id, outs=_outputs(props, Found(name)))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Start the nodes that are stopped."""
+        found = Found(_news["name"])
+        _start(found, int(_news["timeout"]))
+        return UpdateResult(outs=_outputs(_news, found))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Say whether the cluster is still there; for `pulumi refresh`."""
+        try:
+            found = Found(props["name"])
+            gone = found.label(ID_LABEL) != id_ and docker_engine.is_at(props["made_at"])
+        except docker_engine.UnreachableError:
+            gone = False
+        return ReadResult("", {}) if gone else ReadResult(id_, props)
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Delete the cluster with its network and volumes; nothing to do when it is gone or someone else's."""
+        if Found(_props["name"]).belongs_to(_props["stack"]):
+            _delete(_props["name"])
+        elif not docker_engine.is_at(_props["made_at"]):
+            raise LabError(
+                f"The cluster {_props['name']} is on the machine {_props['made_at'][0]}, not on this one",
+                why="only that machine can delete it",
+                fix="run `pulumi destroy` there; if that machine is gone, `pulumi state delete URN`",
+            )
+
+
+def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
+    for image in props["images"]:
+        docker_engine.ensure_image(image)
+    config = json.loads(props["config"])
+    filters = ["server:*", *(["agent:*"] if config.get("agents") else [])]
+    labels = {STACK_LABEL: props["stack"], CONFIG_LABEL: wanted, ID_LABEL: cluster_id}
+    config["options"]["runtime"] = {
+        "labels": [{"label": f"{key}={value}", "nodeFilters": filters} for key, value in labels.items()]
+    }
+    if props["archive"]:
+        volume = f"{props['archive']}:{IMAGES_FOLDER}/{Path(props['archive']).name}:ro"
+        config["volumes"] = [{"volume": volume, "nodeFilters": filters}]
+    if docker_engine.cgroup_version() == "1":
+        # The kubelet refuses cgroup v1 since 1.35 unless it is told that this is known.
+        config["options"]["k3s"]["extraArgs"].append(
+            {"arg": "--kubelet-arg=fail-cgroupv1=false", "nodeFilters": filters}
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "k3d.yaml"  # JSON is YAML
+        path.write_text(json.dumps(config), encoding="utf-8")
+        try:
+            _k3d(
+                ["cluster", "create", "--config", str(path), "--timeout", f"{props['timeout']}s"],
+                timeout=props["timeout"] + DELETE,
+            )
+            _wait_ready(Found(props["name"]), props["timeout"])
+        except CommandError as error:
+            raise LabError(
+                f"The k3d cluster {props['name']} did not come up, and {_remove_debris(props['name'])}",
+                why=str(error),
+                fix="docs/troubleshooting.md, or try `k3d cluster create test` by hand",
+            ) from error
+
+
+def _remove_debris(name: str) -> str:
+    """Delete what a failed creation left, which no state knows of; return what became of it."""
+    try:
+        _delete(name)
+    except CommandError as error:
+        return f"what there is of it could not be removed ({error}): `k3d cluster delete {name}`"
+    return "what there was of it is removed again"
+
+
+def _start(found: Found, timeout: int) -> None:
+    if not found.runs:
+        _k3d(["cluster", "start", found.name, "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
+    _wait_ready(found, timeout)
+
+
+def _wait_ready(found: Found, timeout: int) -> None:
+    """Wait until the API server says that it is ready."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            run(["docker", "exec", found.servers[0], "kubectl", "get", "--raw=/readyz"], timeout=10)
+        except CommandError as error:  # noqa: PERF203 - each look may fail; that is what is waited for
+            if time.monotonic() > end:
+                raise CommandError(
+                    f"The API server of {found.name} was not ready within {timeout} s",
+                    why=str(error),
+                    fix=f"`docker logs {found.servers[0]}` says what it is waiting for",
+                ) from error
+            time.sleep(READY_EVERY)
+        else:
+            return
+
+
+def _outputs(props: dict[str, Any], found: Found) -> dict[str, Any]:
+    kubeconfig = _k3d(["kubeconfig", "get", props["name"]], timeout=docker_engine.ANSWER)
+    nodes = sorted(node.name for node in found.nodes)
+    return {**props, "kubeconfig": kubeconfig + "\n", "node_names": nodes, "made_at": docker_engine.whereabouts()}
+
+
+def _k3d(arguments: list[str], *, timeout: float) -> str:
+    """Run k3d without the folder that it makes in the user's configuration and leaves empty."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run(["k3d", *arguments], timeout=timeout, env={"XDG_CONFIG_HOME": folder})
+
+
+def _delete(name: str) -> None:
+    _k3d(["cluster", "delete", name], timeout=DELETE)

@@ -1,0 +1,1 @@
+"""K3s on machines: servers, agents and images."""

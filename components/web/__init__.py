@@ -1,0 +1,1 @@
+"""Web apps in a cluster, and the hosts that lead to them."""

@@ -1,0 +1,350 @@
+"""Web apps in a cluster, and the hosts that lead to them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from components.core import versions
+from components.core.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.core.cluster import Cluster
+
+PORT: Final = 8080  # of the container
+SERVICE_PORT: Final = 80
+INGRESS_CLASS: Final = "traefik"  # the controller that K3s brings
+USER_ID: Final = 10001  # of the image
+HEALTH: Final = "/healthz"
+NAME_LABEL: Final = "app.kubernetes.io/name"
+# Traefik hears of a pod that is to end a moment after the pod does; until then the pod goes on answering.
+DRAIN: Final = 5  # seconds
+ANSWER: Final = 5.0  # seconds for one request
+EVERY: Final = 0.5  # seconds between two looks
+
+
+def restricted() -> dict[str, str]:
+    """Return the labels of a namespace that enforces the restricted Pod Security Standard of the pinned Kubernetes."""
+    minor = versions.K3S.rpartition(".")[0]
+    prefix = "pod-security.kubernetes.io"
+    modes = ("enforce", "warn", "audit")
+    return {f"{prefix}/{mode}": "restricted" for mode in modes} | {f"{prefix}/{mode}-version": minor for mode in modes}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebAppArgs:
+    """One web app.
+
+    Attributes:
+        cluster: where it runs.
+        namespace: in that cluster.
+        app: its name, and that of its Deployment and Service.
+        replicas: number of pods.
+        image: what the pods run.
+        image_id: changes when another image has that name; None for an image from a registry.
+        depends_on: what pods need, such as the image on the node.
+        timeout: seconds until it has to be available.
+    """
+
+    cluster: Cluster
+    namespace: pulumi.Input[str]
+    app: str
+    replicas: int
+    image: pulumi.Input[str]
+    image_id: pulumi.Input[str] | None
+    depends_on: list[pulumi.Resource]
+    timeout: int
+
+
+class WebApp(pulumi.ComponentResource):
+    """An app that answers HTTP: its pods, and the one address for all of them.
+
+    Type token ``iot:web:WebApp``. Makes a ``Deployment`` named ``{name}-deployment`` and a ``Service`` named
+    ``{name}-service``; in the cluster both have the app's name.
+
+    Attributes:
+        app: its name.
+        service: the Service's name, known once it is there.
+        deployment: there once all replicas are available.
+    """
+
+    def __init__(self, name: str, args: WebAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iot:web:WebApp", name, {}, opts)
+        self.app = args.app
+        labels = {NAME_LABEL: args.app}
+        metadata = kubernetes.meta.v1.ObjectMetaArgs(name=args.app, namespace=args.namespace, labels=labels)
+        limit = pulumi.CustomTimeouts(create=f"{args.timeout}s", update=f"{args.timeout}s")
+        self.deployment = kubernetes.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=metadata,
+            spec=kubernetes.apps.v1.DeploymentSpecArgs(
+                replicas=args.replicas,
+                revision_history_limit=3,
+                selector=kubernetes.meta.v1.LabelSelectorArgs(match_labels=labels),
+                # A new pod is ready before an old one goes, so that a new version costs no request.
+                strategy=kubernetes.apps.v1.DeploymentStrategyArgs(
+                    type="RollingUpdate",
+                    rolling_update=kubernetes.apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0),
+                ),
+                template=_template(args, labels),
+            ),
+            opts=args.cluster.inside(self, depends_on=args.depends_on, custom_timeouts=limit),
+        )
+        service = kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=args.app,
+                namespace=args.namespace,
+                labels=labels,
+                # The Deployment waits for its pods, and the routes are tried: waiting for the Service adds 10 s.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=kubernetes.core.v1.ServiceSpecArgs(
+                selector=labels,
+                ports=[kubernetes.core.v1.ServicePortArgs(name="http", port=SERVICE_PORT, target_port="http")],
+            ),
+            opts=args.cluster.inside(self, custom_timeouts=limit),
+        )
+        self.service = service.metadata.apply(lambda found: str(found.name or args.app))
+        self.register_outputs({})
+
+
+def _template(args: WebAppArgs, labels: dict[str, str]) -> kubernetes.core.v1.PodTemplateSpecArgs:
+    # Another image of the same name has to reach the pods too.
+    annotations = {} if args.image_id is None else {"iot/image-id": args.image_id}
+    return kubernetes.core.v1.PodTemplateSpecArgs(
+        metadata=kubernetes.meta.v1.ObjectMetaArgs(labels=labels, annotations=annotations),
+        spec=kubernetes.core.v1.PodSpecArgs(
+            automount_service_account_token=False,
+            enable_service_links=False,
+            security_context=kubernetes.core.v1.PodSecurityContextArgs(
+                run_as_non_root=True,
+                run_as_user=USER_ID,
+                run_as_group=USER_ID,
+                seccomp_profile=kubernetes.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+            ),
+            containers=[_container(args)],
+        ),
+    )
+
+
+def _container(args: WebAppArgs) -> kubernetes.core.v1.ContainerArgs:
+    get = kubernetes.core.v1.HTTPGetActionArgs(path=HEALTH, port="http")
+    pod_name = kubernetes.core.v1.ObjectFieldSelectorArgs(field_path="metadata.name")
+    return kubernetes.core.v1.ContainerArgs(
+        name=args.app,
+        image=args.image,
+        image_pull_policy="IfNotPresent",
+        ports=[kubernetes.core.v1.ContainerPortArgs(name="http", container_port=PORT)],
+        env=[
+            kubernetes.core.v1.EnvVarArgs(name="APP_NAME", value=args.app),
+            kubernetes.core.v1.EnvVarArgs(
+                name="POD_NAME", value_from=kubernetes.core.v1.EnvVarSourceArgs(field_ref=pod_name)
+            ),
+        ],
+        readiness_probe=kubernetes.core.v1.ProbeArgs(http_get=get, period_seconds=2, timeout_seconds=2),
+        liveness_probe=kubernetes.core.v1.ProbeArgs(
+            http_get=get, initial_delay_seconds=15, period_seconds=10, timeout_seconds=5
+        ),
+        lifecycle=kubernetes.core.v1.LifecycleArgs(
+            pre_stop=kubernetes.core.v1.LifecycleHandlerArgs(
+                sleep=kubernetes.core.v1.SleepActionArgs(seconds=DRAIN),
+            ),
+        ),
+        resources=kubernetes.core.v1.ResourceRequirementsArgs(
+            requests={"cpu": "25m", "memory": "48Mi"}, limits={"cpu": "500m", "memory": "128Mi"}
+        ),
+        security_context=kubernetes.core.v1.SecurityContextArgs(
+            allow_privilege_escalation=False,
+            read_only_root_filesystem=True,
+            capabilities=kubernetes.core.v1.CapabilitiesArgs(drop=["ALL"]),
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """A host and the app that it leads to.
+
+    Attributes:
+        host: the Host header.
+        app: the app.
+    """
+
+    host: str
+    app: WebApp
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostRoutesArgs:
+    """Which host leads to which app.
+
+    Attributes:
+        cluster: where the apps are.
+        namespace: in that cluster.
+        routes: the hosts that are known.
+        default: the app for every other host, and for none.
+        address: where the cluster's Ingress controller answers, on port 80.
+        names_itself: whether the apps' answers name the app, so that a wrong route can be told from a right one.
+        triggers: values whose change makes the routes be tried again.
+        timeout: seconds until every route has to answer.
+    """
+
+    cluster: Cluster
+    namespace: pulumi.Input[str]
+    routes: Sequence[Route]
+    default: WebApp
+    address: str
+    names_itself: bool
+    triggers: list[pulumi.Input[Any]]
+    timeout: int
+
+
+class HostRoutes(pulumi.ComponentResource):
+    """One Ingress that leads hosts to apps, and the proof that it does.
+
+    Type token ``iot:web:HostRoutes``. Makes an ``Ingress`` named ``{name}-ingress`` and a dynamic resource named
+    ``{name}-answers``, which is there once every route has answered this host as it should.
+    """
+
+    def __init__(self, name: str, args: HostRoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iot:web:HostRoutes", name, {}, opts)
+        ingress = kubernetes.networking.v1.Ingress(
+            f"{name}-ingress",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=name,
+                namespace=args.namespace,
+                # What Pulumi would wait for is the address in its status; below, every route is tried instead.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=kubernetes.networking.v1.IngressSpecArgs(
+                ingress_class_name=INGRESS_CLASS,
+                rules=[
+                    *(_rule(route.app, route.host) for route in args.routes),
+                    # Not spec.defaultBackend, which Traefik heeds only in an Ingress without rules.
+                    _rule(args.default, None),
+                ],
+            ),
+            opts=args.cluster.inside(self),
+        )
+        apps = {route.app.app: route.app for route in args.routes} | {args.default.app: args.default}
+        _Answers(
+            f"{name}-answers",
+            {
+                "address": args.address,
+                "routes": {route.host: route.app.app for route in args.routes},
+                "default": args.default.app,
+                "names_itself": args.names_itself,
+                "triggers": args.triggers,
+                "timeout": args.timeout,
+            },
+            pulumi.ResourceOptions(
+                parent=self,
+                deleted_with=args.cluster.lifetime,
+                depends_on=[ingress, *(app.deployment for app in apps.values())],
+            ),
+        )
+        self.register_outputs({})
+
+
+def _rule(app: WebApp, host: str | None) -> kubernetes.networking.v1.IngressRuleArgs:
+    backend = kubernetes.networking.v1.IngressBackendArgs(
+        service=kubernetes.networking.v1.IngressServiceBackendArgs(
+            name=app.service, port=kubernetes.networking.v1.ServiceBackendPortArgs(name="http")
+        )
+    )
+    path = kubernetes.networking.v1.HTTPIngressPathArgs(path="/", path_type="Prefix", backend=backend)
+    return kubernetes.networking.v1.IngressRuleArgs(
+        host=host, http=kubernetes.networking.v1.HTTPIngressRuleValueArgs(paths=[path])
+    )
+
+
+def ask(address: str, host: str) -> dict[str, Any]:
+    """Ask for / of a host at an address, on port 80 and past any proxy.
+
+    Args:
+        address: who is asked.
+        host: the Host header.
+
+    Returns:
+        The JSON that came back; empty when it was none.
+
+    Raises:
+        OSError: nobody answers.
+        http.client.HTTPException: what came back is no HTTP, or not 200.
+    """
+    connection = http.client.HTTPConnection(address, SERVICE_PORT, timeout=ANSWER)
+    try:
+        connection.request("GET", "/", headers={"Host": host, "Accept": "application/json"})
+        response = connection.getresponse()
+        body = response.read()
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise http.client.HTTPException(f"status {response.status}")
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def wrong_routes(props: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the answers, a line for each route.
+
+    Args:
+        props: ``address``, ``routes`` (app by host), ``default`` (app) and ``names_itself``.
+    """
+    expected = {**props["routes"], "any-other.host": props["default"], props["address"]: props["default"]}
+    problems = []
+    for host, app in expected.items():
+        try:
+            answer = ask(props["address"], host)
+        except (OSError, http.client.HTTPException) as error:
+            problems.append(f"{host} should be answered by {app}: {type(error).__name__} {error}")
+            continue
+        if props["names_itself"] and answer.get("app") != app:
+            problems.append(f"{host} should be answered by {app}, but {answer.get('app') or 'something else'} did")
+    return problems
+
+
+class _AnswersProvider(ResourceProvider):
+    """Waits until every route answers as it should; made again, it waits again."""
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Try every route until all are right."""
+        end = time.monotonic() + props["timeout"]
+        while problems := wrong_routes(props):
+            if time.monotonic() > end:
+                raise LabError(
+                    f"After {props['timeout']} s {len(problems)} routes at http://{props['address']} are wrong",
+                    why="; ".join(problems),
+                    fix="`make kubectl` with ARGS='describe ingress -A' or ARGS='-n kube-system logs deploy/traefik'",
+                )
+            time.sleep(EVERY)
+        return CreateResult(id_="answers", outs=props)
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Try again when anything that the answers depend on is another."""
+        keys = ("address", "routes", "default", "names_itself", "triggers")
+        return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in keys))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Try every route again."""
+        return UpdateResult(outs=self.create(_news).outs)
+
+
+class _Answers(Resource, module="web", name="Answers"):
+    """That every route answers as it should."""
+
+    def __init__(self, name: str, props: dict[str, Any], opts: pulumi.ResourceOptions) -> None:
+        super().__init__(_AnswersProvider(), name, props, opts)

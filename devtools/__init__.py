@@ -1,0 +1,1 @@
+"""What the project's developers use: graphs, pictures, offline checks and benchmarks."""

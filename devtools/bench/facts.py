@@ -1,0 +1,51 @@
+"""What a benchmark ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+from components.core import versions
+from components.core.run import run
+from lab.host import paths
+
+ANSWER: Final = 30.0  # seconds
+GIB: Final = 1 << 30
+ENGINE: Final = "{{.ServerVersion}}, {{.Driver}}, cgroup v{{.CgroupVersion}}"
+
+
+def lines() -> list[str]:
+    """Return a list item for each fact, the load among them: ask before the benchmark makes its own."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    engine = run(["docker", "info", "--format", ENGINE], timeout=ANSWER)
+    helm = run(["helm", "version", "--template", "{{.Version}}"], timeout=ANSWER)
+    tools = f"Pulumi {versions.PULUMI}, k3d {versions.K3D}, Helm {helm}"
+    return [
+        f"- {os.cpu_count()} CPUs ({processor()}), {memory:.0f} GiB; {platform.system()} {platform.machine()}",
+        f"- load when it began: {os.getloadavg()[0]:.1f}",
+        f"- Docker {engine}; {tools}; K3s {versions.K3S}, Argo CD {versions.ARGOCD}",
+        f"- {time.strftime('%Y-%m-%d', time.gmtime())}, commit {commit()}",
+    ]
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    if platform.system() == "Darwin":
+        return run(["sysctl", "-n", "machdep.cpu.brand_string"], timeout=ANSWER)
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return "unnamed"
+
+
+def commit() -> str:
+    """Return the project's commit, or that there is none."""
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=paths.ROOT, capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() if asked.returncode == 0 else "unknown"

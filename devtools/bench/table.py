@@ -1,0 +1,99 @@
+"""Figures as Markdown, and the page that they go to."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from components.core.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+SECONDS: Final = "s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One thing that was measured.
+
+    Attributes:
+        what: in words.
+        ours: the program's values; empty when there are none.
+        theirs: the script's values; empty when it does no such thing.
+        unit: of both.
+    """
+
+    what: str
+    ours: Sequence[float] = ()
+    theirs: Sequence[float] = ()
+    unit: str = SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A part of a run.
+
+    Attributes:
+        what: in words.
+        begin: seconds after the run began.
+        end: seconds after the run began.
+    """
+
+    what: str
+    begin: float
+    end: float
+
+
+def comparison(rows: Sequence[Row]) -> str:
+    """Return a table of medians, each with all its values, and their ratios."""
+    lines = ["| | program | script | program / script |", "|---|---|---|---|"]
+    for row in rows:
+        ratio = f"{median(row.ours) / median(row.theirs):.2f}" if row.ours and row.theirs else ""
+        lines.append(f"| {row.what} | {_cell(row.ours, row.unit)} | {_cell(row.theirs, row.unit)} | {ratio} |")
+    return "\n".join(lines)
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)
+
+
+def _cell(values: Sequence[float], unit: str) -> str:
+    if not values:
+        return ""
+    listed = ", ".join(f"{value:.1f}" for value in values)
+    return f"**{median(values):.1f} {unit}** ({listed})" if len(values) > 1 else f"**{values[0]:.1f} {unit}**"
+
+
+def steps(found: Sequence[Step], *, least: float = 0.0) -> str:
+    """Return a table of a run's steps in the order in which they began.
+
+    Args:
+        found: the steps.
+        least: seconds; shorter ones are left out.
+    """
+    lines = ["| step | from | to | takes |", "|---|---|---|---|"]
+    lines += [
+        f"| {step.what} | {step.begin:.1f} s | {step.end:.1f} s | {step.end - step.begin:.1f} s |"
+        for step in sorted(found, key=lambda each: each.begin)
+        if step.end - step.begin >= least
+    ]
+    return "\n".join(lines)
+
+
+def put(page: Path, figures: str) -> None:
+    """Put figures between the two marks of a page, in the place of those that are there.
+
+    Raises:
+        LabError: the page has no such marks.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise LabError(f"{page.name} has no place for figures", why=f"expected {BEGIN} ... {END}", fix="put it there")
+    page.write_text(f"{before}{BEGIN}\n{figures}\n{END}{after}", encoding="utf-8")

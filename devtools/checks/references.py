@@ -1,0 +1,139 @@
+"""What objects say of each other: names, labels and ports that have to match for the whole to work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from components.core import versions
+from components.core.settings import IMAGE
+from components.gitops import manifests
+from devtools.checks import Finding
+from policy.rules import Resource, pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from devtools.objects import Object
+
+# Where a pod names another object of its namespace: the volume's key, and the key of the name in it.
+VOLUMES: Final = {
+    "configMap": ("ConfigMap", "name"),
+    "secret": ("Secret", "secretName"),
+    "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName"),
+}
+
+
+def findings(objects: Sequence[Object]) -> Iterator[Finding]:
+    """Yield what refers to something that is not there. The objects are all that the stack or the folder has."""
+    there = {(each.content.get("kind"), _namespace(each), _metadata(each).get("name")) for each in objects}
+    seen = set()
+    for each in objects:
+        key = (each.content.get("kind"), _namespace(each), _metadata(each).get("name"))
+        if key in seen:
+            yield Finding(each.at(("metadata", "name")), f"{each.name} is there twice; give one of them another name")
+        seen.add(key)
+        if _namespace(each) and ("Namespace", None, _namespace(each)) not in there:
+            where = each.at(("metadata", "namespace"))
+            yield Finding(where, f"{each.name}: there is no Namespace {_namespace(each)}; add one to the others")
+        yield from _selectors(each, objects)
+        yield from _names(each, there)
+
+
+def _selectors(each: Object, objects: Sequence[Object]) -> Iterator[Finding]:
+    spec = each.content.get("spec") or {}
+    if each.content.get("kind") == "Deployment":
+        wanted, labels = spec.get("selector", {}).get("matchLabels", {}), _labels(each)
+        if not wanted or wanted.items() - labels.items():
+            where = each.at(("spec", "selector", "matchLabels"))
+            yield Finding(
+                where, f"{each.name}: the selector {wanted} is not among its pods' labels {labels}; make it so"
+            )
+    if each.content.get("kind") != "Service" or not spec.get("selector"):
+        return
+    behind = [
+        other
+        for other in objects
+        if _namespace(other) == _namespace(each) and not spec["selector"].items() - _labels(other).items()
+    ]
+    if not behind:
+        where = each.at(("spec", "selector"))
+        yield Finding(where, f"{each.name}: no pod has the labels {spec['selector']}; select labels that pods have")
+    for index, port in enumerate(spec.get("ports", [])):
+        known = [name for other in behind for name in _ports(other)]
+        if known and port.get("targetPort", port.get("port")) not in known:
+            where = each.at(("spec", "ports", index, "targetPort"))
+            yield Finding(where, f"{each.name}: its pods have no port {port.get('targetPort')}; use one of {known}")
+
+
+def _names(each: Object, there: set[tuple[Any, Any, Any]]) -> Iterator[Finding]:
+    wanted = []
+    for volume in (_pod(each) or {}).get("volumes", []):
+        for key, (kind, name) in VOLUMES.items():
+            if key in volume:
+                wanted.append((kind, volume[key].get(name)))
+    for container in _containers(each):
+        for source in container.get("envFrom", []):
+            wanted += [(kind, source[key]["name"]) for key, kind in _SOURCES.items() if key in source]
+    for rule in each.content.get("spec", {}).get("rules", []) if each.content.get("kind") == "Ingress" else []:
+        wanted += [("Service", path["backend"]["service"]["name"]) for path in rule["http"]["paths"]]
+    for kind, name in wanted:
+        if (kind, _namespace(each), name) not in there:
+            yield Finding(each.at(("spec",)), f"{each.name}: there is no {kind} {name}; name one of its namespace")
+
+
+_SOURCES: Final = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
+
+
+def tags(folder: Path, shown: str) -> Iterator[Finding]:
+    """Yield the containers of a folder's manifests that run a version of the app that nothing builds.
+
+    Args:
+        folder: the manifests.
+        shown: how it is called in messages.
+    """
+    for name, text in manifests.read(folder).items():
+        for line, reference in _images(text, name):
+            match = IMAGE.fullmatch(reference)
+            if not match:
+                yield Finding(f"{shown}/{name}:{line}", f"{reference!r} is no image; write NAME:TAG")
+            elif match["repository"] == versions.APP_REPOSITORY and match["tag"] not in versions.APP_VERSIONS:
+                built = ", ".join(versions.APP_VERSIONS)
+                yield Finding(f"{shown}/{name}:{line}", f"nothing builds {reference}; use one of the tags {built}")
+
+
+def _images(text: str, name: str) -> Iterator[tuple[int, str]]:
+    lines = text.splitlines()
+    for reference in manifests.images(text, name):
+        found = [number for number, line in enumerate(lines, start=1) if reference in line]
+        yield found[0] if found else 1, reference
+
+
+def _metadata(each: Object) -> dict[str, Any]:
+    return each.content.get("metadata") or {}
+
+
+def _namespace(each: Object) -> str | None:
+    return _metadata(each).get("namespace")
+
+
+def _pod(each: Object) -> Any:  # noqa: ANN401 - as it is in YAML
+    kind = each.content.get("kind")
+    return pod(Resource(type=f"kubernetes:{kind}", name=each.name, inputs=each.plain()))
+
+
+def _containers(each: Object) -> list[dict[str, Any]]:
+    spec = _pod(each) or {}
+    return [*spec.get("initContainers", []), *spec.get("containers", [])]
+
+
+def _labels(each: Object) -> dict[str, Any]:
+    """Return the labels of the pods that an object makes; none when it makes none."""
+    template = (each.content.get("spec") or {}).get("template") if _pod(each) else None
+    found: dict[str, Any] = ((template or {}).get("metadata") or {}).get("labels") or {}
+    return found
+
+
+def _ports(each: Object) -> list[Any]:
+    ports = [port for container in _containers(each) for port in container.get("ports", [])]
+    return [port[key] for port in ports for key in ("name", "containerPort") if key in port]

@@ -1,0 +1,122 @@
+"""The Kubernetes objects of a stack: those that the program would create, and those that Git holds for Argo CD."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from components.core.errors import LabError
+from components.gitops import manifests
+from components.parts import p3
+from devtools import order
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devtools.graph import Graph, Node
+
+RELEASE: Final = "kubernetes:helm.sh/v3:Release"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Object:
+    """A Kubernetes object and where it comes from.
+
+    Attributes:
+        source: the resource's name in the program, or the file.
+        content: the object as in YAML; a secret value is ``{"secret": value}``.
+        node: where it stands in the file; None without one.
+    """
+
+    source: str
+    content: dict[str, Any]
+    node: yaml.Node | None = None
+
+    @property
+    def name(self) -> str:
+        """Its kind, namespace and name, such as Deployment dev/flask-app."""
+        metadata = self.content.get("metadata") or {}
+        full = "/".join(str(each) for each in (metadata.get("namespace"), metadata.get("name")) if each)
+        return f"{self.content.get('kind', 'object')} {full}".strip()
+
+    def at(self, keys: tuple[str | int, ...]) -> str:
+        """Return where a field of it stands: the file and the line, or the resource in the program.
+
+        Args:
+            keys: what leads to the field, or to where it is missing.
+        """
+        return f"{self.source}:{_line(self.node, keys)}" if self.node else self.source
+
+    def plain(self) -> dict[str, Any]:
+        """Return the object as Kubernetes gets it: secrets are not marked."""
+        found: dict[str, Any] = _plain(self.content)
+        return found
+
+
+def _line(node: yaml.Node, keys: tuple[str | int, ...]) -> int:
+    """Return the line of the last of the keys that is there, from 1."""
+    line = node.start_mark.line + 1
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            pairs = {name.value: (name, value) for name, value in node.value}
+            if key not in pairs:
+                return line
+            name, node = pairs[key]
+            line = name.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        return (
+            _plain(value["secret"]) if set(value) == {"secret"} else {key: _plain(each) for key, each in value.items()}
+        )
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def of_program(graph: Graph) -> list[Object]:
+    """Return the objects that a stack's program would create, in the order of their steps."""
+    return [
+        Object(source=f"{graph.stack} {node.name}", content=copy.deepcopy(node.inputs))
+        for node in in_order(graph)
+        if node.type.startswith("kubernetes:") and node.type != RELEASE and not node.read
+    ]
+
+
+def releases(graph: Graph) -> list[Node]:
+    """Return a stack's Helm Releases."""
+    return [node for node in in_order(graph) if node.type == RELEASE]
+
+
+def in_order(graph: Graph) -> list[Node]:
+    """Return a graph's resources in the order of their steps; within one, by type and name."""
+    found = order.of(graph)
+    return sorted(found.nodes.values(), key=lambda node: (found.steps[node.urn], node.type, node.name))
+
+
+def of_folder(folder: Path, shown: str = p3.MANIFESTS) -> list[Object]:
+    """Return the objects in a folder of manifests.
+
+    Args:
+        folder: the folder.
+        shown: how it is called in messages.
+
+    Raises:
+        LabError: a manifest is malformed; names the file and the line.
+    """
+    found = []
+    for path in sorted(folder.glob("*.y*ml")):
+        source = f"{shown}/{path.name}"
+        for node in manifests.documents(path.read_text(encoding="utf-8"), source):
+            content = yaml.safe_load(yaml.serialize(node))
+            if not isinstance(content, dict):
+                line = node.start_mark.line + 1
+                raise LabError(f"{source}:{line} is no object", why="it has no kind", fix="correct that line")
+            found.append(Object(source=source, content=content, node=node))
+    return found

@@ -1,0 +1,56 @@
+"""The environment in which the lab runs Pulumi and the other tools."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Final
+
+from lab.host import paths
+
+# Where every tool of the project is fetched from instead of its official site: https://HOST/PATH becomes
+# $IOT_MIRROR/HOST/PATH.
+MIRROR: Final = "IOT_MIRROR"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for tools: the project's own ones first on PATH, and Pulumi's settings.
+
+    What the user has set wins: a passphrase, PULUMI_HOME, plugin addresses.
+    """
+    env = dict(os.environ)
+    folders = [str(paths.BIN), str(paths.VENV / "bin")]
+    folders += [folder for folder in env.get("PATH", os.defpath).split(os.pathsep) if folder not in folders]
+    if offline := paths.offline():
+        folders.append(str(offline / "bin"))
+    env["PATH"] = os.pathsep.join(folders)
+    env.setdefault("PULUMI_HOME", str(paths.PULUMI_HOME))
+    env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
+    # An assistant that needs an account helps nobody here.
+    env.setdefault("PULUMI_SUPPRESS_NEO_LINK", "true")
+    if not own_passphrase():
+        env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(paths.PASSPHRASE)
+    if mirror := env.get(MIRROR, "").rstrip("/"):
+        plugins = f".*={mirror}/get.pulumi.com/releases/plugins"
+        env.setdefault("PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES", plugins)
+    return env
+
+
+def own_passphrase() -> bool:
+    """Tell whether the user has set the passphrase that encrypts the secrets in Pulumi's state."""
+    return bool(os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")) or "PULUMI_CONFIG_PASSPHRASE" in os.environ
+
+
+def ensure_passphrase() -> bool:
+    """Write a random passphrase to .lab/passphrase, readable by its owner only, unless there is one.
+
+    Returns:
+        Whether it was written now.
+    """
+    if own_passphrase() or paths.PASSPHRASE.exists():
+        return False
+    paths.LAB.mkdir(exist_ok=True)
+    descriptor = os.open(paths.PASSPHRASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(secrets.token_urlsafe(32))
+    return True

@@ -1,0 +1,119 @@
+"""The project's local things: the state's folder, the passphrase, and the filter that keeps salts out of Git."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any, Final
+
+from components.core.errors import LabError
+from components.core.settings import PROJECT
+from lab.host import paths
+from lab.host.environment import ensure_passphrase
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STACKS: Final = paths.STATE / ".pulumi" / "stacks" / PROJECT
+SALT: Final = "encryptionsalt:"
+FILTER: Final = {"clean": f"sed '/^{SALT}/d'", "smudge": "cat"}
+
+
+def has_own_backend() -> bool:
+    """Tell whether the user keeps the state elsewhere than in .lab/state."""
+    return bool(os.environ.get("PULUMI_BACKEND_URL"))
+
+
+def states() -> dict[str, int]:
+    """Return how many resources each stack in .lab/state has, by its name."""
+    return {path.stem: len(_resources(path)) for path in sorted(STACKS.glob("*.json"))}
+
+
+def _resources(path: Path) -> list[str]:
+    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    latest = state["checkpoint"].get("latest") or {}
+    return [each["urn"] for each in latest.get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
+
+
+def prepare() -> None:
+    """Make the local things that are not there yet.
+
+    Raises:
+        LabError: there is a state whose passphrase is gone.
+    """
+    paths.STATE.mkdir(parents=True, exist_ok=True)
+    if not has_own_backend() and states() and not paths.PASSPHRASE.exists():
+        _check_passphrase_given()
+    if ensure_passphrase() and not states():
+        # What an earlier .lab has left there fits a passphrase that is gone.
+        forget_salts()
+    _set_filter()
+
+
+def _check_passphrase_given() -> None:
+    if "PULUMI_CONFIG_PASSPHRASE" in os.environ or os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        return
+    raise LabError(
+        f"{paths.PASSPHRASE} is gone, and .lab/state was encrypted with it",
+        why=f"it knows the stacks {', '.join(states())}",
+        fix="put the file back, set PULUMI_CONFIG_PASSPHRASE, or remove .lab/state when nothing of them runs any more",
+    )
+
+
+def forget_salts() -> None:
+    """Remove from the stacks' files what ties them to a passphrase.
+
+    Raises:
+        LabError: one of them has encrypted values, which only that passphrase can read.
+    """
+    for path in sorted(paths.ROOT.glob("Pulumi.*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        if SALT not in text:
+            continue
+        if has_secrets(text):
+            raise LabError(
+                f"{path.name} has values that only the passphrase in .lab/passphrase can read",
+                fix=f"keep that passphrase, or remove the values (`secure:`) from {path.name}",
+            )
+        path.write_text(without_salt(text), encoding="utf-8")
+
+
+def without_salt(text: str) -> str:
+    """Return what a stack's file says, without what ties it to a passphrase."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(SALT))
+
+
+def has_secrets(text: str) -> bool:
+    """Tell whether a stack's file has encrypted values."""
+    return any(line.strip().startswith("secure:") for line in text.splitlines())
+
+
+def _set_filter() -> None:
+    """Keep `encryptionsalt` out of commits: it is each user's own, written to a file that all share."""
+    if not _in_repository():
+        return
+    for action, command in FILTER.items():
+        key = f"filter.iot-salt.{action}"
+        if _git("config", "--local", key).stdout.rstrip("\n") != command:
+            _git("config", "--local", key, command).check_returncode()
+
+
+def settle(stack: str) -> None:
+    """Let Git see that a stack's file is as committed, but for the salt.
+
+    Git takes a file for changed when its size is another one, until it is told to look; its content stays as it is.
+    """
+    file = f"Pulumi.{stack}.yaml"
+    if _in_repository() and not _git("diff", "--exit-code", "--", file).stdout:
+        _git("add", "--", file)
+
+
+def _in_repository() -> bool:
+    # Unpacked from an archive, the project is in none; without Git, the checks say so in their own words.
+    return shutil.which("git") is not None and _git("rev-parse", "--git-dir").returncode == 0
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=paths.ROOT, capture_output=True, text=True, check=False)

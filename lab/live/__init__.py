@@ -1,0 +1,1 @@
+"""What a stack that is up says."""

@@ -1,0 +1,126 @@
+"""Argo CD's Application: where it is, what it does with a commit, and what is in its way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from components.gitops import wait_application
+from lab.host.environment import environment
+from lab.live import kube
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# As in components/gitops/argocd.py and components/parts/p3.py, which load the whole SDK; a test keeps them equal.
+NAME: Final = "flask-app"
+NAMESPACE: Final = "argocd"
+APP_NAMESPACE: Final = "dev"
+# One line for each change: the commit that Git was last compared at, then the last sync's state and commit.
+LINE: Final = (
+    "{.status.sync.revision}|{.status.operationState.phase}|{.status.operationState.syncResult.revision}{'\\n'}"
+)
+SEPARATORS: Final = 2
+
+
+def status(config: Path) -> dict[str, Any]:
+    """Return the Application's status.
+
+    Args:
+        config: path of the cluster's kubeconfig.
+
+    Raises:
+        LabError: the cluster does not answer, or has no such Application.
+    """
+    found: dict[str, Any] = kube.get(config, "applications.argoproj.io", namespace=NAMESPACE, name=NAME).get(
+        "status", {}
+    )
+    return found
+
+
+def summary(found: dict[str, Any]) -> str:
+    """Return where the Application is, such as "Synced and Healthy"."""
+    return wait_application.summary(found)
+
+
+def diagnosis(config: Path) -> str:
+    """Return what the Application, its pods and their events say, a line each.
+
+    Args:
+        config: path of the cluster's kubeconfig.
+
+    Raises:
+        LabError: the cluster does not answer, or has no such Application.
+    """
+    found = status(config)
+    # It is a script of its own, which looks for kubectl on this process's PATH.
+    os.environ["PATH"] = environment()["PATH"]
+    return wait_application.diagnosis(found, config, APP_NAMESPACE)
+
+
+@dataclass
+class Progress:
+    """How far the Application has got with a commit.
+
+    Attributes:
+        commit: the commit's ID.
+        seen: when Argo CD had compared the cluster with it, in seconds of ``time.monotonic``; None before.
+        applied: when all that it changes had been applied; None before.
+        problem: why nothing more is noted; empty while all is well.
+    """
+
+    commit: str
+    seen: float | None = None
+    applied: float | None = None
+    problem: str = ""
+
+    def note(self, line: str) -> None:
+        """Note what a line of kubectl's says."""
+        now = time.monotonic()
+        compared, phase, synced = line.rstrip("\n").split("|")
+        if self.seen is None and compared == self.commit:
+            self.seen = now
+        if self.applied is None and synced == self.commit and phase == "Succeeded":
+            self.applied = now
+
+
+@contextmanager
+def watched(config: Path, commit: str) -> Iterator[Progress]:
+    """Watch the Application until the end of the block.
+
+    Args:
+        config: path of the cluster's kubeconfig.
+        commit: ID of the commit whose way is noted.
+    """
+    what = ["get", "applications.argoproj.io", NAME, "--watch", f"--output=jsonpath={LINE}"]
+    progress = Progress(commit)
+    with subprocess.Popen(
+        kube.command(config, f"--namespace={NAMESPACE}", *what),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        # Into the same pipe: what is no line of ours says why it has ended.
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        thread = threading.Thread(target=_read, args=(process, progress))
+        thread.start()
+        try:
+            yield progress
+        finally:
+            process.terminate()
+            thread.join()
+
+
+def _read(process: subprocess.Popen[str], progress: Progress) -> None:
+    for line in process.stdout or ():
+        if line.count("|") == SEPARATORS:
+            progress.note(line)
+        else:
+            progress.problem = line.strip()

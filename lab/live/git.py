@@ -1,0 +1,292 @@
+"""The repository that Argo CD follows, through Git's own command line and a clone that is thrown away.
+
+A password goes to Git through a credential helper that reads it from the environment: it is in no argument, no URL
+and no file. Where nobody is there to answer, nothing asks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from components.core.errors import LabError
+from lab.host.environment import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TIMEOUT: Final = 120.0  # seconds for one Git command; a shallow clone of a folder of manifests takes a few
+# https://git-scm.com/docs/gitcredentials: what begins with "!" is a shell snippet, "get" asks for credentials.
+HELPER: Final = (
+    """!f() { test "$1" = get && printf 'username=%s\\npassword=%s\\n' "$IOT_GIT_USERNAME" "$IOT_GIT_PASSWORD"; }; f"""
+)
+NOBODY: Final = ("iot", "iot@localhost.localdomain")  # who commits where Git knows no name of the user
+# What Git and the servers behind it say, in lower case, of each kind of failure.
+CREDENTIALS: Final = (
+    "authentication failed",
+    "could not read username",
+    "could not read password",
+    "invalid credentials",
+    "permission denied (publickey",
+    "host key verification failed",
+    "error: 401",
+)
+FORBIDDEN: Final = ("error: 403", "permission to", "permission denied", "not allowed to push", "protected", "read-only")
+REJECTED: Final = ("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "stale info")
+UNREACHABLE: Final = (
+    "could not resolve host",
+    "failed to connect",
+    "couldn't connect",
+    "connection refused",
+    "connection timed out",
+    "connection reset",
+    "empty reply",
+    "error: 50",
+)
+NO_BRANCH: Final = ("remote branch", "not found in upstream")
+NO_REPOSITORY: Final = ("not found", "does not exist", "does not appear to be a git repository")
+
+
+class RejectedError(LabError):
+    """Somebody else has pushed since the clone was made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """The repository, as the stack's outputs describe it.
+
+    Attributes:
+        url: as this host reaches it.
+        revision: the branch that Argo CD follows, or HEAD.
+        path: the folder with the manifests, relative to the repository's root.
+        username: who may push; empty when Git's own credentials are used.
+        password: of that user.
+        may_ask: whether Git may ask on the terminal, where there is one and no password is known.
+    """
+
+    url: str
+    revision: str
+    path: str
+    username: str = ""
+    password: str = ""
+    may_ask: bool = True
+
+    def __repr__(self) -> str:
+        """Leave the password out, wherever this is shown."""
+        return f"Remote({self.url}, {self.revision}, {self.path})"
+
+
+def remote(outputs: Mapping[str, Any]) -> Remote:
+    """Return the repository of a stack.
+
+    Args:
+        outputs: the stack's outputs, with secrets.
+
+    Raises:
+        LabError: the stack has no repository.
+    """
+    if "git" not in outputs:
+        raise LabError("this stack follows no Git repository", why="only p3 does", fix="name p3: STACK=p3")
+    found = outputs["git"]
+    return Remote(
+        url=found["url"],
+        revision=found["revision"],
+        path=found["path"],
+        username=found.get("username") or "",
+        password=outputs.get("gitPassword") or "",
+    )
+
+
+class Clone:
+    """A shallow clone of the branch that Argo CD follows.
+
+    Attributes:
+        root: its folder.
+        remote: where it comes from.
+        branch: the branch that is checked out.
+    """
+
+    def __init__(self, source: Remote, root: Path) -> None:
+        """Clone into an empty folder.
+
+        Raises:
+            LabError: it can't be read, or what Argo CD follows is no branch.
+        """
+        self.root, self.remote = root, source
+        branch = [] if source.revision == "HEAD" else ["--branch", source.revision]
+        run(source, ["clone", "--quiet", "--depth=1", "--single-branch", *branch, "--", source.url, str(root)])
+        self.branch = run(source, ["branch", "--show-current"], cwd=root)
+        if not self.branch:
+            raise _no_branch(source)
+
+    @property
+    def head(self) -> str:
+        """The ID of the commit that is checked out."""
+        return run(self.remote, ["rev-parse", "HEAD"], cwd=self.root)
+
+    def commit(self, message: str) -> str:
+        """Commit all changes and return the commit's ID."""
+        run(self.remote, ["commit", "--quiet", "--all", "--message", message], cwd=self.root)
+        return self.head
+
+    def push(self) -> None:
+        """Push the branch.
+
+        Raises:
+            RejectedError: somebody else has pushed since the clone was made.
+            LabError: it can't be written.
+        """
+        run(self.remote, ["push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}"], cwd=self.root)
+
+
+@contextmanager
+def cloned(source: Remote) -> Iterator[Clone]:
+    """Clone into a temporary folder, which is removed in the end.
+
+    Raises:
+        LabError: as ``Clone``.
+    """
+    with tempfile.TemporaryDirectory(prefix="iot-git-") as folder:
+        yield Clone(source, Path(folder) / "repository")
+
+
+def run(source: Remote, args: list[str], *, cwd: Path | None = None, timeout: float = TIMEOUT) -> str:
+    """Run a Git command and return what it prints, without the white space around it.
+
+    Args:
+        source: the repository that it is about, for its credentials.
+        args: the command and its arguments.
+        cwd: the folder that it runs in.
+        timeout: seconds until it is ended.
+
+    Raises:
+        LabError: it failed; says what that means for this repository and what to do.
+    """
+    interactive = source.may_ask and not source.password and sys.stdin.isatty() and sys.stderr.isatty()
+    # Files instead of pipes: helpers that Git starts keep a pipe open after Git itself has been ended.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            process = subprocess.Popen(
+                ["git", *_options(source, args[0]), *args],
+                cwd=cwd,
+                env=_environment(source, interactive=interactive),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                # Without a terminal of its own, neither Git nor ssh can ask and wait for ever.
+                start_new_session=not interactive,
+            )
+        except FileNotFoundError as error:
+            raise LabError("git is not on PATH", fix="install it, for instance with apt-get install git") from error
+        code = _wait(process, timeout, own_session=not interactive)
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace").strip())
+    if code is None:
+        raise LabError(
+            f"`git {args[0]}` of {source.url} did not end within {timeout:.0f} s", fix=f"try git ls-remote {source.url}"
+        )
+    if code:
+        raise _explained(source, args[0], texts[1] or texts[0])
+    return texts[0]
+
+
+def _wait(process: subprocess.Popen[bytes], timeout: float, *, own_session: bool) -> int | None:
+    """Return the exit code, or None when the process, and what it has started, had to be ended."""
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):  # it has ended in this very moment
+                if own_session:
+                    os.killpg(process.pid, signal.SIGKILL)
+                else:
+                    process.kill()
+            process.wait()
+
+
+def _options(source: Remote, command: str) -> list[str]:
+    options = []
+    if source.password:
+        # The empty one switches the user's own helpers off, which might write the password to a file.
+        options += ["-c", "credential.helper=", "-c", f"credential.helper={HELPER}"]
+    if command == "commit" and not _knows_user():
+        name, email = NOBODY
+        options += ["-c", f"user.name={name}", "-c", f"user.email={email}"]
+    return options
+
+
+def _knows_user() -> bool:
+    env = environment()
+    if env.get("GIT_AUTHOR_EMAIL") and env.get("GIT_COMMITTER_EMAIL"):
+        return True
+    asked = subprocess.run(["git", "config", "user.email"], env=env, capture_output=True, timeout=TIMEOUT, check=False)
+    return asked.returncode == 0
+
+
+def _environment(source: Remote, *, interactive: bool) -> dict[str, str]:
+    env = environment() | {"LC_ALL": "C"}
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        env.pop(name, None)  # as set by a hook of the repository that this runs in
+    if not interactive:
+        env |= {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never"}
+    if source.password:
+        env |= {"IOT_GIT_USERNAME": source.username, "IOT_GIT_PASSWORD": source.password}
+        # The embedded server is on this host: a proxy for the outside world does not know it.
+        for name in ("no_proxy", "NO_PROXY"):
+            env[name] = ",".join(filter(None, [env.get(name), urlsplit(source.url).hostname]))
+    return env
+
+
+def _explained(source: Remote, command: str, said: str) -> LabError:  # noqa: PLR0911 - one return for each kind of failure
+    """Return what a failed command means."""
+    lower, last = said.lower(), " | ".join(said.splitlines()[-4:])
+    why = f"Git said: {last}"
+
+    def has(words: tuple[str, ...]) -> bool:
+        return any(each in lower for each in words)
+
+    if command == "push" and has(REJECTED):
+        return RejectedError(f"{source.url} has changed since it was cloned", why=why, fix="run the same again")
+    if has(CREDENTIALS):
+        return LabError(f"{source.url} does not accept the credentials", why=why, fix=_credentials_fix(source))
+    if command == "push" and (has(FORBIDDEN) or "[remote rejected]" in lower):
+        return LabError(
+            f"{source.url} does not let you push to {source.revision}",
+            why=why,
+            fix="use credentials that may write, or change the tag through a pull request",
+        )
+    if has(UNREACHABLE):
+        return LabError(f"{source.url} can't be reached", why=why, fix="make status; with your own host, the network")
+    if all(each in lower for each in NO_BRANCH):
+        return _no_branch(source)
+    if has(NO_REPOSITORY):
+        return LabError(
+            f"there is no repository {source.url}, or it is hidden from you", why=why, fix=_credentials_fix(source)
+        )
+    return LabError(f"`git {command}` failed for {source.url}", why=why)
+
+
+def _credentials_fix(source: Remote) -> str:
+    if source.password:
+        return "set it to what the stack knows: make kubectl ARGS='-n gitea rollout restart deployment/gitea'"
+    return f"make `git push` to {source.url} work by hand first (gh auth login, an SSH key, or a credential helper)"
+
+
+def _no_branch(source: Remote) -> LabError:
+    return LabError(
+        f"{source.revision} is not a branch of {source.url}",
+        why="a commit can only be pushed to a branch, and Argo CD follows this revision",
+        fix="pulumi config set iot:gitRevision BRANCH --stack p3, then make up",
+    )

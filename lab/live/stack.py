@@ -1,0 +1,113 @@
+"""Pulumi's stacks, asked through its CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from components.core.errors import LabError
+from lab.host import local, paths
+from lab.host.environment import environment
+
+if TYPE_CHECKING:
+    import argparse
+
+# No question to the CLI takes longer; one that waits for a lock or a backend must not wait for ever.
+TIMEOUT: Final = 120
+# The address of a state in a folder tells nobody anything.
+QUIET: Final = ("--suppress-permalink=true",)
+
+
+def argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--stack`` to a command's arguments: $STACK, or else p3."""
+    parser.add_argument("--stack", default=os.environ.get("STACK") or "p3", help="p1, p2 or p3 (default: %(default)s)")
+
+
+def further_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is handed on to the tool that a command runs: everything after ``--``."""
+    parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="handed on as it is")
+
+
+def pulumi(*args: str) -> str:
+    """Run the Pulumi CLI in the project and return what it prints.
+
+    Raises:
+        LabError: it is missing, failed, or did not answer within ``TIMEOUT`` seconds.
+    """
+    command = ["pulumi", "--non-interactive", *args]
+    said = " ".join(command)
+    try:
+        done = subprocess.run(
+            command,
+            cwd=paths.ROOT,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise LabError("pulumi is not on PATH", fix="make setup") from error
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"{said} did not end within {TIMEOUT} s", fix="run it by hand to see why") from error
+    if done.returncode:
+        raise LabError(f"{said} failed", why=(done.stderr or done.stdout).strip())
+    return done.stdout
+
+
+def become(command: list[str]) -> NoReturn:
+    """Replace this process by a tool, so that it gets the terminal and the signals itself.
+
+    An interrupted ``pulumi up`` must be allowed to end in order; a parent that kills it would leave a locked stack.
+    """
+    os.chdir(paths.ROOT)
+    env = environment()
+    try:
+        os.execvpe(command[0], command, env)
+    except FileNotFoundError as error:
+        raise LabError(f"{command[0]} is not on PATH", fix="make setup") from error
+
+
+def exists(stack: str) -> bool:
+    """Tell whether a stack has been created. The project's own state is looked at without the CLI, which is faster."""
+    if not local.has_own_backend():
+        return stack in local.states()
+    listed: list[dict[str, Any]] = json.loads(pulumi("stack", "ls", "--json"))
+    return stack in {entry["name"] for entry in listed}
+
+
+def require(stack: str) -> None:
+    """Stop unless a stack exists.
+
+    Raises:
+        LabError: it does not.
+    """
+    if not exists(stack):
+        raise LabError(f"there is no stack {stack}", why="it was never brought up", fix=f"make up STACK={stack}")
+
+
+def ensure(stack: str) -> None:
+    """Create a stack unless it exists."""
+    if not exists(stack):
+        pulumi("stack", "init", "--secrets-provider", "passphrase", "--stack", stack)
+        local.settle(stack)
+
+
+def outputs(stack: str, *, show_secrets: bool = False) -> dict[str, Any]:
+    """Return the outputs of a stack by name.
+
+    Args:
+        stack: the stack's name.
+        show_secrets: give the values of secret outputs, which are "[secret]" otherwise.
+
+    Raises:
+        LabError: there is no such stack, or it has not been brought up.
+    """
+    require(stack)
+    flags = ["--show-secrets"] if show_secrets else []
+    found: dict[str, Any] = json.loads(pulumi("stack", "output", "--json", "--stack", stack, *flags))
+    if not found:
+        raise LabError(f"the stack {stack} is not up", fix=f"make up STACK={stack}")
+    return found
