@@ -13,6 +13,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 from pulumi.runtime import is_dry_run
 
 from components.core import versions
+from components.core.dynamic import Provider
 from components.core.run import run
 from components.docker import engine as docker_engine
 
@@ -100,13 +101,15 @@ class AppImage(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-class _PresenceProvider(ResourceProvider):
+class PresenceProvider(ResourceProvider):
     """Notices that an image is gone from the engine, which ``docker.Image`` does not, and removes it at the end."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
+        """Note where the image is going to be built."""
         return CreateResult(id_=props["reference"], outs=_seen(props))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Say whether the image is gone."""
         if _olds["reference"] != _news["reference"]:
             return DiffResult(changes=True, replaces=["reference"])
         try:
@@ -116,9 +119,11 @@ class _PresenceProvider(ResourceProvider):
         return DiffResult(changes=gone)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Begin another generation, which makes it be built again."""
         return UpdateResult(outs=_seen(_news))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Remove the image."""
         if docker_engine.has_image(_props["reference"]):
             run(["docker", "image", "rm", "--force", _props["reference"]], timeout=docker_engine.ANSWER)
 
@@ -133,4 +138,6 @@ class _Presence(Resource, module="image", name="Presence"):
     generation: pulumi.Output[str]
 
     def __init__(self, name: str, reference: str, opts: pulumi.ResourceOptions) -> None:
-        super().__init__(_PresenceProvider(), name, {"reference": reference, "generation": None, "made_at": None}, opts)
+        super().__init__(
+            Provider("image-presence"), name, {"reference": reference, "generation": None, "made_at": None}, opts
+        )

@@ -12,7 +12,7 @@ from pulumi.dynamic import Resource
 
 from components.core import versions
 from components.core.cluster import Cluster
-from components.k3d.provider import K3dClusterProvider
+from components.core.dynamic import Provider
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ class _Nodes(Resource, module="k3d", name="Nodes"):
     def __init__(self, name: str, args: K3dClusterArgs, opts: pulumi.ResourceOptions) -> None:
         settings = args.settings
         super().__init__(
-            K3dClusterProvider(),
+            Provider("k3d-nodes"),
             name,
             {
                 "name": settings.name,

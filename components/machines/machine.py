@@ -11,7 +11,7 @@ import pulumi_command as command
 from pulumi.dynamic import Resource
 
 from components.core import versions
-from components.machines.provider import VagrantMachineProvider
+from components.core.dynamic import Provider
 
 if TYPE_CHECKING:
     from components.core.settings import MachineSettings
@@ -153,7 +153,7 @@ class _Vm(Resource, module="machine", name="Vm"):
         )
         box, box_version = (args.box, "") if args.box else pinned
         super().__init__(
-            VagrantMachineProvider(),
+            Provider("vagrant-machine"),
             name,
             {
                 "name": args.machine,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
+from components.core.dynamic import Provider
 from components.core.errors import LabError
 from components.core.run import CommandError
 from components.machines import ssh
@@ -51,7 +52,7 @@ class TransferArgs:
     timeout: int
 
 
-class _TransferProvider(ResourceProvider):
+class TransferProvider(ResourceProvider):
     """Brings the data when it, or the machine, is another one."""
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
@@ -84,7 +85,7 @@ class Transfer(Resource, module="transfer", name="Transfer"):
     def __init__(self, name: str, args: TransferArgs, opts: pulumi.ResourceOptions) -> None:
         machine = args.machine
         super().__init__(
-            _TransferProvider(),
+            Provider("transfer"),
             name,
             {
                 "what": args.what,

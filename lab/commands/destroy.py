@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = needs.of(args.stack)
     if stack.exists(args.stack):
         local.prepare()
+        local.check_version(args.stack)
         setup.fetch(wanted)
         say(f"pulumi destroy --stack {args.stack}")
         command = ["pulumi", "destroy", "--stack", args.stack, "--yes", "--skip-preview"]

@@ -23,5 +23,6 @@ def run(args: argparse.Namespace) -> int:
     wanted = needs.of(args.stack)
     local.prepare()
     stack.require(args.stack)
+    local.check_version(args.stack)
     setup.fetch(wanted)
     stack.become(["pulumi", "refresh", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
+from components.core.dynamic import Provider, other_version
 from components.core.errors import LabError
 from components.core.settings import PROJECT
 from lab.host import paths
@@ -31,10 +33,27 @@ def states() -> dict[str, int]:
     return {path.stem: len(_resources(path)) for path in sorted(STACKS.glob("*.json"))}
 
 
-def _resources(path: Path) -> list[str]:
+def _resources(path: Path) -> list[dict[str, Any]]:
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     latest = state["checkpoint"].get("latest") or {}
-    return [each["urn"] for each in latest.get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
+    return [each for each in latest.get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
+
+
+def check_version(stack: str) -> None:
+    """Stop when the stack's state in .lab/state names code that this version of the project does not have.
+
+    Pulumi would stop as well, in the middle and with "No module named".
+
+    Raises:
+        LabError: it does.
+    """
+    path = STACKS / f"{stack}.json"
+    for each in _resources(path) if path.exists() and not has_own_backend() else []:
+        if each["type"].startswith("pulumi-python:"):
+            said = each["inputs"]["__provider"]
+            # Earlier versions had it encrypted.
+            if not isinstance(said, str) or Provider.__module__.encode() not in base64.b64decode(said):
+                raise other_version(each["urn"])
 
 
 def prepare() -> None:

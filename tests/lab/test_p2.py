@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.web import web
+from components.web import answers
 from tests.lab import machines
 from tests.lab.lab import Lab, answer, docker_things, eventually
 from tests.lab.load import Load
@@ -60,19 +60,19 @@ def failures(lab: Lab) -> list[str]:
     ],
 )
 def test_every_host_is_answered_by_its_app(lab: Lab, host: str, app: str) -> None:
-    found = web.ask(machines.SERVER, host)
+    found = answers.ask(machines.SERVER, host)
     assert (found["status"], found["message"], found["app"]) == ("ok", "v1", app)
 
 
 def test_three_pods_take_turns_behind_app2(lab: Lab) -> None:
-    assert len({web.ask(machines.SERVER, "app2.com")["pod"] for _ in range(40)}) == 3
+    assert len({answers.ask(machines.SERVER, "app2.com")["pod"] for _ in range(40)}) == 3
 
 
 def test_a_browser_gets_a_page_that_names_app_and_pod(lab: Lab) -> None:
     status, page = answer(f"http://{machines.SERVER}/", Host="app1.com", Accept="text/html")
     assert status == 200
     assert "<title>app1 v1</title>" in page
-    assert web.ask(machines.SERVER, "app1.com")["pod"] in page
+    assert answers.ask(machines.SERVER, "app1.com")["pod"] in page
 
 
 def test_every_point_of_the_defence_holds(lab: Lab) -> None:
@@ -117,7 +117,7 @@ def test_another_version_drops_no_request(lab: Lab) -> None:
     with Load(machines.SERVER, "app2.com") as load:
         lab.pulumi("up", "--skip-preview")
         eventually(
-            "v2 alone", lambda: web.ask(machines.SERVER, "app2.com")["message"] == "v2", lambda: str(load.answers)
+            "v2 alone", lambda: answers.ask(machines.SERVER, "app2.com")["message"] == "v2", lambda: str(load.answers)
         )
     assert load.problems == []
     assert load.answers["v1"] > 100
@@ -128,8 +128,8 @@ def test_a_fourth_app_is_one_entry(lab: Lab) -> None:
     apps = {f"app{n}": {"host": f"app{n}.com", "replicas": 3 if n == 2 else 1} for n in (1, 2, 3)}
     lab.set("apps", {**apps, "shop": {"host": "shop.example"}})
     lab.pulumi("up", "--skip-preview")
-    assert web.ask(machines.SERVER, "shop.example")["app"] == "shop"
-    assert web.ask(machines.SERVER, "any-other.org")["app"] == "app3"
+    assert answers.ask(machines.SERVER, "shop.example")["app"] == "shop"
+    assert answers.ask(machines.SERVER, "any-other.org")["app"] == "app3"
 
 
 def test_a_lost_machine_comes_back_with_everything_on_it(lab: Lab) -> None:

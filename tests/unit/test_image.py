@@ -13,7 +13,7 @@ from components.core.run import CommandError, script_hash
 from components.docker import engine as docker_engine
 from components.docker import image
 from components.docker.engine import UnreachableError
-from components.docker.image import _PresenceProvider
+from components.docker.image import PresenceProvider
 
 if TYPE_CHECKING:
     from tests.unit.programs import Engine
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = "iot-lab/flask-app:v1"
-provider = _PresenceProvider()
+provider = PresenceProvider()
 
 
 def state(*made_at: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from components.core import versions
-from components.web import web
+from components.web import answers
 from devtools import graph
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def test_up_ends_when_every_route_has_answered(any_p2: graph.Graph) -> None:
 def test_services_are_inside_the_cluster_only(any_p2: graph.Graph) -> None:
     for service in any_p2.of_type(SERVICE):
         assert service.inputs["spec"].get("type", "ClusterIP") == "ClusterIP"
-        assert service.inputs["spec"]["ports"][0]["port"] == web.SERVICE_PORT
+        assert service.inputs["spec"]["ports"][0]["port"] == answers.SERVICE_PORT
 
 
 def test_outputs_say_how_to_see_it_and_hide_the_kubeconfig(any_p2: graph.Graph) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.core.errors import LabError
-from components.web import web
+from components.web import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def apps(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     routes = {"": "app3", "app1.com": "app1", "app2.com": "app2"}
     handler = type("Handler", (_Router,), {"apps": routes})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        monkeypatch.setattr(web, "SERVICE_PORT", server.server_address[1])
+        monkeypatch.setattr(answers, "SERVICE_PORT", server.server_address[1])
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield routes
@@ -58,39 +58,39 @@ def props(**more: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
 
 
 def test_right_routes_are_right(apps: dict[str, str]) -> None:
-    assert web.wrong_routes(props()) == []
+    assert answers.wrong_routes(props()) == []
 
 
 def test_a_route_to_another_app_is_named(apps: dict[str, str]) -> None:
     apps["app2.com"] = "app1"
-    assert web.wrong_routes(props()) == ["app2.com should be answered by app2, but app1 did"]
+    assert answers.wrong_routes(props()) == ["app2.com should be answered by app2, but app1 did"]
 
 
 def test_the_default_is_asked_by_another_host_and_by_the_address(apps: dict[str, str]) -> None:
     apps[""] = "app1"
-    assert len(web.wrong_routes(props())) == 2
+    assert len(answers.wrong_routes(props())) == 2
 
 
 def test_an_error_and_a_silence_are_named(apps: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     apps["app1.com"] = "nobody"
-    assert web.wrong_routes(props()) == ["app1.com should be answered by app1: HTTPException status 404"]
-    monkeypatch.setattr(web, "SERVICE_PORT", 9)
-    assert len(web.wrong_routes(props())) == 4
+    assert answers.wrong_routes(props()) == ["app1.com should be answered by app1: HTTPException status 404"]
+    monkeypatch.setattr(answers, "SERVICE_PORT", 9)
+    assert len(answers.wrong_routes(props())) == 4
 
 
 def test_an_app_that_does_not_name_itself_only_has_to_answer(apps: dict[str, str]) -> None:
     apps["app1.com"] = "plain"
-    assert web.wrong_routes(props())
-    assert web.wrong_routes(props(names_itself=False)) == []
+    assert answers.wrong_routes(props())
+    assert answers.wrong_routes(props(names_itself=False)) == []
 
 
 def test_waiting_ends_with_what_is_wrong(apps: dict[str, str]) -> None:
     apps["app1.com"] = "nobody"
     with pytest.raises(LabError, match=r"1 routes .* app1\.com should be answered by app1"):
-        web._AnswersProvider().create(props())  # noqa: SLF001 - the resource's other half
+        answers.AnswersProvider().create(props())
 
 
 def test_routes_are_tried_again_when_what_they_depend_on_changes(apps: dict[str, str]) -> None:
-    provider = web._AnswersProvider()  # noqa: SLF001 - the resource's other half
+    provider = answers.AnswersProvider()
     assert not provider.diff("", props(), props(timeout=9)).changes
     assert provider.diff("", props(), props(triggers=["v2"])).changes

@@ -27,7 +27,7 @@ HERE: Final = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
 from components.core import versions  # noqa: E402 - found only now
-from components.web import web  # noqa: E402 - found only now
+from components.web import answers  # noqa: E402 - found only now
 from tests.lab.lab import Lab  # noqa: E402 - found only now
 
 SERVER: Final = "192.168.56.220"
@@ -107,7 +107,7 @@ class Plain:
                 self.step(what, "vagrant", "ssh", "-c", line, "benchS", stdin=data)
         begin = time.monotonic()
         props = {"address": SERVER, "routes": {h: a for h, a in HOSTS.items() if a[-1] == h[3]}, "default": "app3"}
-        while web.wrong_routes({**props, "names_itself": True}):
+        while answers.wrong_routes({**props, "names_itself": True}):
             time.sleep(0.5)
         self.steps.append(("every route answers", time.monotonic() - begin))
 

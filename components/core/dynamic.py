@@ -1,0 +1,80 @@
+"""The one class by which the state knows every dynamic resource of this project.
+
+Pulumi pickles a resource's provider into the state: the name of its class and module, and what the object holds, but no
+code. A later run imports the class by that name, also to delete the resource, and fails when it has moved. So the state
+is given ``components.core.dynamic.Provider`` with a subject, and nothing else. Both are promises: this module, this
+class and the subjects below keep their names; where a subject's implementation is may change.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+
+from components.core.errors import LabError
+
+IMPLEMENTATIONS: Final = {
+    "image-presence": "components.docker.image:PresenceProvider",
+    "k3d-nodes": "components.k3d.provider:K3dClusterProvider",
+    "random-secret": "components.core.random_secret:RandomSecretProvider",
+    "route-answers": "components.web.answers:AnswersProvider",
+    "transfer": "components.machines.transfer:TransferProvider",
+    "vagrant-machine": "components.machines.provider:VagrantMachineProvider",
+}
+
+
+class Provider(ResourceProvider):
+    """Hands everything on to the implementation of a subject, which is imported only when it is needed.
+
+    Args:
+        subject: one of ``IMPLEMENTATIONS``.
+    """
+
+    # The name of a class is no secret; in plain text the state says which version of the project can handle it.
+    serialize_as_secret_always = False
+
+    def __init__(self, subject: str) -> None:
+        super().__init__()
+        self.subject = subject
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Let the implementation create the resource."""
+        return self._implementation().create(props)
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Let the implementation compare."""
+        return self._implementation().diff(_id, _olds, _news)
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Let the implementation update the resource."""
+        return self._implementation().update(_id, _olds, _news)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Let the implementation look."""
+        return self._implementation().read(id_, props)
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Let the implementation delete the resource."""
+        self._implementation().delete(_id, _props)
+
+    def _implementation(self) -> ResourceProvider:
+        if self.subject not in IMPLEMENTATIONS:
+            raise other_version(f"the resource {self.subject!r}")
+        module, _, name = IMPLEMENTATIONS[self.subject].partition(":")
+        made: ResourceProvider = getattr(import_module(module), name)()
+        return made
+
+
+def other_version(what: str) -> LabError:
+    """Return the error about something in a state that this version can't handle.
+
+    Args:
+        what: the thing.
+    """
+    return LabError(
+        f"The stack was made by another version of this project, and this one can't handle {what}",
+        why="the state names code that is not here; nothing was changed",
+        fix="check out the version that made the stack and run `make destroy` there, then bring it up with this one",
+    )
