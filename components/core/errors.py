@@ -9,6 +9,8 @@ import pulumi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import yaml
+
 
 class LabError(pulumi.RunError):
     """A mistake or a missing thing, in words: what is wrong, why, and how to fix it.
@@ -41,3 +43,21 @@ def all_of(problems: Sequence[LabError]) -> LabError:
         return problems[0]
     lines = "".join(f"\n  - {problem}" for problem in problems)
     return LabError(f"{len(problems)} problems{lines}")
+
+
+def not_yaml(error: yaml.YAMLError, name: str, text: str) -> LabError:
+    """Return what to say of a file that can't be parsed: its line and column, for an editor to jump to.
+
+    Args:
+        error: what PyYAML says of it.
+        name: of the file.
+        text: what is in it.
+    """
+    mark = getattr(error, "problem_mark", None)
+    if mark:
+        line, column, why = mark.line, mark.column, getattr(error, "problem", "")
+    else:
+        # A character that YAML does not allow comes with its position alone.
+        before, why = text[: getattr(error, "position", 0)], getattr(error, "reason", str(error))
+        line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
+    return LabError(f"{name}:{line + 1}:{column + 1} is not YAML", why=why, fix="correct that line")

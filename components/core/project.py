@@ -9,7 +9,7 @@ import yaml
 from pulumi.runtime import config as runtime_config
 
 from components.core import settings as stack_settings
-from components.core.errors import LabError
+from components.core.errors import LabError, not_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,11 +76,23 @@ def stack_config(stack: str, root: Path, overrides: dict[str, Any] | None = None
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise LabError(
             f"{path.name} can't be read", why=" ".join(str(error).split()), fix=f"git checkout {path.name}"
         ) from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise not_yaml(error, path.name, text) from error
     if not isinstance(content, dict):
-        raise LabError(f"{path.name} is empty", why="a mapping was expected", fix=f"git checkout {path.name}")
+        raise LabError(
+            f"{path.name} has no settings", why="a mapping was expected", fix="begin it with a line `config:`"
+        )
+    if not isinstance(content.get("config") or {}, dict):
+        raise LabError(
+            f"config of {path.name} is no mapping",
+            why="a line for each setting was expected",
+            fix="write them below `config:`, such as `  iot:timeout: 600`",
+        )
     return content
