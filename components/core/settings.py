@@ -425,8 +425,8 @@ def _apps(reader: _Reader) -> tuple[AppSettings, ...]:
         host, replicas = app["host"], app.get("replicas", 1)
         if not isinstance(host, str) or not HOST_NAME.fullmatch(host):
             reader.refuse("apps", host, f"a host name for {name}, such as {name}.com")
-        if not isinstance(replicas, int) or isinstance(replicas, bool) or not 0 <= replicas <= 50:  # noqa: PLR2004 - said in the message
-            reader.refuse("apps", replicas, f"0 to 50 replicas of {name}")
+        if not isinstance(replicas, int) or isinstance(replicas, bool) or not 1 <= replicas <= 50:  # noqa: PLR2004 - said in the message
+            reader.refuse("apps", replicas, f"1 to 50 replicas of {name}")
             continue
         apps.append(AppSettings(name=name, host=str(host), replicas=replicas))
     return tuple(apps)
@@ -516,6 +516,14 @@ def _check_git(reader: _Reader, settings: Settings) -> None:
         reader.refuse("gitUrl", "", "the repository that the Git credentials are for")
     if git.url is None and "__" in git.path:
         reader.refuse("gitPath", git.path, "no __ in it, which stands for / on the way into the embedded Git server")
+    # Of components.gitops.git_server. With another one, Argo CD would wait for a branch that nobody makes.
+    if git.url is None and git.revision != "main" and "gitRevision" not in reader.refused:
+        reader.refuse(
+            "gitRevision",
+            git.revision,
+            "main, the only branch of the embedded Git server",
+            f"pulumi config set {PROJECT}:gitRevision main, or set {PROJECT}:gitUrl to the repository that has it",
+        )
     if git.password and not git.username:
         reader.refuse("gitUsername", "", "the user that gitPassword belongs to (any name with a token of GitHub)")
     if git.username and not git.password:

@@ -17,7 +17,7 @@ from components.gitops import argocd, manifests
 from components.gitops import chart as charts
 from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
-from components.gitops.git_server import BRANCH, OWNER, REPOSITORY, GitRepository, GitServer, GitServerArgs
+from components.gitops.git_server import OWNER, REPOSITORY, GitRepository, GitServer, GitServerArgs
 from components.k3d import preflight
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
@@ -219,7 +219,7 @@ def _outputs(settings: Settings, cluster: Cluster, argo: ArgoCd, repository: Git
         "argocdPassword": argo.admin_password,
         "git": {
             "url": repository.push_url,
-            "revision": settings.git.revision if settings.git.url else BRANCH,
+            "revision": settings.git.revision,
             "path": settings.git.path,
             "username": repository.push_username,
         },

@@ -203,6 +203,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("p3", {"gitPath": "my__apps"}, ["iot:gitPath is 'my__apps'", "embedded Git server"]),
     ("p3", {"gitRevision": "a b"}, ["iot:gitRevision is 'a b'", "a branch, tag or commit"]),
     ("p3", {"gitRevision": ""}, ["iot:gitRevision is ''", "a branch, tag or commit"]),
+    ("p3", {"gitRevision": "v1"}, ["iot:gitRevision is 'v1'", "main, the only branch of the embedded", "iot:gitUrl"]),
     ("p1", {"vagrantProvider": "vmware"}, ["iot:vagrantProvider is 'vmware'", "virtualbox, libvirt, docker"]),
     ("p1", {"serverAddress": "192.168.56"}, ["iot:serverAddress is '192.168.56'", "an IPv4 address"]),
     ("p1", {"serverAddress": "192.168.56.250", "agents": 9}, ["iot:serverAddress", "room for 9 agents"]),
@@ -217,8 +218,9 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     (
         "p2",
         {"apps": {"a": {"host": "a.com", "replicas": -1}, "b": {"host": "b.com"}}, "defaultApp": ""},
-        ["-1", "0 to 50"],
+        ["-1", "1 to 50"],
     ),
+    ("p2", {"apps": {"a": {"host": "a.com", "replicas": 0}}, "defaultApp": ""}, ["iot:apps is 0", "1 to 50 replicas"]),
     (
         "p2",
         {"apps": {"a": {"hots": "a.com"}, "b": {"host": "b.com"}}, "defaultApp": ""},
@@ -347,9 +349,32 @@ def test_no_secret_has_a_default() -> None:
     assert [declared[key]["default"] for key in ("gitPassword", "gitSshKey")] == ["", ""]
 
 
-def test_an_unreadable_settings_file_says_which_one(tmp_path: Path) -> None:
-    (tmp_path / "Pulumi.yaml").write_text("config: [", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "config:\n\tiot:part: p3\n",
+            r"^Pulumi\.p3\.yaml:2:1 is not YAML\. .*character '\\t'.*Fix: correct that line\.$",
+        ),
+        ("config: [\n", r"^Pulumi\.p3\.yaml:2:1 is not YAML"),
+        ("config:\n  a: \x07\n", r"^Pulumi\.p3\.yaml:2:6 is not YAML.*Fix: correct that line"),
+        ("", r"^Pulumi\.p3\.yaml has no settings.*Fix: begin it with a line `config:`"),
+        ("- config\n", r"^Pulumi\.p3\.yaml has no settings"),
+        ("config: [p3]\n", r"^config of Pulumi\.p3\.yaml is no mapping"),
+    ],
+)
+def test_a_file_that_is_no_yaml_says_which_line_to_correct(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("config: {}", encoding="utf-8")
+    (tmp_path / "Pulumi.p3.yaml").write_text(text, encoding="utf-8")
 
+    with pytest.raises(LabError, match=said) as caught:
+        project.stack_config("p3", tmp_path)
+    assert "git checkout" not in str(caught.value)
+    with pytest.raises(LabError, match=said):
+        project.places("p3", tmp_path)
+
+
+def test_a_missing_settings_file_says_which_one(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=r"^Pulumi\.yaml can't be read.*Fix: git checkout Pulumi\.yaml\.$"):
         project.declared(tmp_path)
 
