@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-import platform as host
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
+from components.core import host
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 
 ANSWER: Final = 20.0  # seconds for a question; a busy engine takes a few
+ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel has them, as images have them
 PULL: Final = 1800.0  # seconds for one image on a slow network; layers that have arrived are kept
 
 
@@ -35,14 +38,32 @@ class Container:
     ports: tuple[int, ...]
 
 
+@cache
 def endpoint() -> str:
     """Return the engine's URL, from DOCKER_HOST or the current context, such as unix:///var/run/docker.sock.
 
     Raises:
         UnreachableError: there is no Docker command line, or no engine answers.
     """
-    _ask()
+    info()
     return run(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout=ANSWER)
+
+
+@cache
+def info() -> dict[str, Any]:
+    """Return what the engine says of itself, which is asked for once in a process.
+
+    Raises:
+        UnreachableError: no engine answers.
+    """
+    try:
+        said: dict[str, Any] = json.loads(run(["docker", "info", "--format", "{{json .}}"], timeout=ANSWER) or "{}")
+    except (CommandError, ValueError) as error:
+        raise _unreachable(str(error)) from error
+    if not said.get("ID"):
+        # Older command lines end with success, and say only what they know of themselves.
+        raise _unreachable("`docker info` says nothing of an engine")
+    return said
 
 
 def platform() -> str:
@@ -51,31 +72,37 @@ def platform() -> str:
     Raises:
         UnreachableError: no engine answers.
     """
-    _ask()
-    return run(["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"], timeout=ANSWER)
+    said = info()
+    return f"{said['OSType']}/{ARCHITECTURES.get(said['Architecture'], said['Architecture'])}"
 
 
-def whereabouts() -> list[str]:
-    """Return what tells this engine from that of another machine: the host's name and the engine's ID.
-
-    Either may change in the life of a laptop, with the network it is in or when Docker is reset.
+def whereabouts() -> dict[str, str]:
+    """Return what tells this engine from others: its host, its endpoint there and its ID.
 
     Raises:
         UnreachableError: no engine answers.
     """
-    return [host.node(), _ask("--format", "{{.ID}}")]
+    scheme, _, path = endpoint().partition("://")
+    # A socket in /var/run may be a link to that of Docker Desktop, or of another engine on this host.
+    at = f"unix://{Path(path).resolve()}" if scheme == "unix" else endpoint()
+    return {**host.whereabouts(), "endpoint": at, "engine": str(info()["ID"])}
 
 
-def is_at(whereabouts_then: list[str]) -> bool:
+def is_at(then: dict[str, str]) -> bool:
     """Say whether something that was made at an engine can be expected at this one.
 
+    It is the same place when the engine has the same ID, whichever way leads to it, and when the same way of the same
+    host leads to one with another ID: then Docker was reset, and what it ran is lost. Another endpoint with another ID
+    is another engine, such as Colima beside Docker Desktop, and says nothing about what the first one runs.
+
     Args:
-        whereabouts_then: what ``whereabouts`` said when it was made.
+        then: what ``whereabouts`` said when it was made.
 
     Raises:
         UnreachableError: no engine answers.
     """
-    return bool(set(whereabouts_then) & set(whereabouts()))
+    now = whereabouts()
+    return then["engine"] == now["engine"] or all(then[key] == now[key] for key in ("host", "endpoint"))
 
 
 def cgroup_version() -> str:
@@ -84,7 +111,7 @@ def cgroup_version() -> str:
     Raises:
         UnreachableError: no engine answers.
     """
-    return _ask("--format", "{{.CgroupVersion}}")
+    return str(info()["CgroupVersion"])
 
 
 def containers(label: str) -> list[Container]:
@@ -96,11 +123,10 @@ def containers(label: str) -> list[Container]:
     Raises:
         UnreachableError: no engine answers.
     """
-    _ask()
-    ids = run(["docker", "ps", "--all", "--quiet", "--filter", f"label={label}"], timeout=ANSWER).split()
+    ids = _docker("ps", "--all", "--quiet", "--filter", f"label={label}").split()
     if not ids:
         return []
-    found = json.loads(run(["docker", "inspect", *ids], timeout=ANSWER))
+    found = json.loads(_docker("inspect", *ids))
     return [
         Container(
             name=each["Name"].lstrip("/"),
@@ -126,10 +152,9 @@ def has_image(reference: str) -> bool:
     Raises:
         UnreachableError: no engine answers.
     """
-    _ask()
     try:
         # Not `image ls`, which does not find what is named with docker.io/ in front.
-        return bool(run(["docker", "image", "inspect", "--format", "{{.Id}}", reference], timeout=ANSWER))
+        return bool(_docker("image", "inspect", "--format", "{{.Id}}", reference))
     except CommandError as error:
         if "no such image" in str(error).lower():
             return False
@@ -157,15 +182,14 @@ def ensure_image(reference: str) -> None:
         ) from error
 
 
-def _ask(*arguments: str) -> str:
+def _docker(*arguments: str) -> str:
     try:
-        answer = run(["docker", "info", *(arguments or ("--format", "{{.ServerVersion}}"))], timeout=ANSWER)
-    except CommandError as error:
-        raise _unreachable(str(error)) from error
-    if not answer:
-        # Older command lines print an empty line, and end with success.
-        raise _unreachable("`docker info` says nothing of an engine")
-    return answer
+        return run(["docker", *arguments], timeout=ANSWER)
+    except CommandError:
+        # Whether it said no, or nobody could be asked, is another matter.
+        info.cache_clear()
+        info()
+        raise
 
 
 def _unreachable(why: str) -> UnreachableError:

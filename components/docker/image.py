@@ -123,8 +123,8 @@ class PresenceProvider(ResourceProvider):
         return UpdateResult(outs=_seen(_news))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Remove the image."""
-        if docker_engine.has_image(_props["reference"]):
+        """Remove the image, unless it is at another engine; what has its name here is somebody else's then."""
+        if docker_engine.is_at(_props["made_at"]) and docker_engine.has_image(_props["reference"]):
             run(["docker", "image", "rm", "--force", _props["reference"]], timeout=docker_engine.ANSWER)
 
 

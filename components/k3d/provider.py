@@ -171,14 +171,17 @@ class K3dClusterProvider(ResourceProvider):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Delete the cluster with its network and volumes; nothing to do when it is gone or someone else's."""
+        made_at = _props["made_at"]
+        if not docker_engine.is_at(made_at):
+            raise LabError(
+                f"The cluster {_props['name']} is at the Docker engine {made_at['endpoint']} of {made_at['name']}, "
+                "not at this one",
+                why="only there it can be deleted",
+                fix="run `make destroy` there (`docker context use` changes the engine); if it is gone for good, "
+                "`pulumi state delete URN`",
+            )
         if Found(_props["name"]).belongs_to(_props["stack"]):
             _delete(_props["name"])
-        elif not docker_engine.is_at(_props["made_at"]):
-            raise LabError(
-                f"The cluster {_props['name']} is on the machine {_props['made_at'][0]}, not on this one",
-                why="only that machine can delete it",
-                fix="run `pulumi destroy` there; if that machine is gone, `pulumi state delete URN`",
-            )
 
 
 def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:

@@ -1,22 +1,24 @@
 """The life of a Vagrant machine as a Pulumi resource that notices when the machine is lost or halted.
 
-Like the k3d cluster's (see k3d_provider.py) it asks, on every preview, what there is; a Command would only compare
-its inputs, which a machine that was destroyed by hand does not change.
+Like the k3d cluster's (components/k3d/provider.py) it asks, on every preview, what there is; a Command would only
+compare its inputs, which a machine that was destroyed by hand does not change.
 """
 
 from __future__ import annotations
 
-import platform
 from typing import Any, Final
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
+from components.core import host
 from components.core.errors import LabError
 from components.core.run import CommandError
+from components.docker import engine as docker_engine
 from components.machines import vagrant
 
 # What makes it another machine; of these the provider's identity is the one that only the provider knows.
 IDENTITY: Final = ("name", "stack", "provider", "box", "box_version", "address")
+WHERE: Final = ("endpoint", "name")  # what messages say of the place that has it
 SIZE: Final = ("cpus", "memory")
 
 
@@ -34,12 +36,11 @@ class VagrantMachineProvider(ResourceProvider):
         replaces = [key for key in IDENTITY if _olds.get(key) != _news.get(key)]
         resized = any(_olds.get(key) != _news.get(key) for key in SIZE)
         halted = False
-        if not replaces and _olds.get("made_on") == platform.node():
+        if not replaces:
             machine = vagrant.Machine(_news)
-            try:
-                state = machine.state()
-            except CommandError:
-                # No Vagrant here, or its provider is stopped: nothing is known, so nothing is planned.
+            state = _state(machine, _olds["made_on"])
+            if state is None:
+                # Nothing is known, so nothing is planned.
                 return DiffResult(changes=resized, stables=list(IDENTITY), delete_before_replace=True)
             lost = state == vagrant.GONE or machine.instance != _id
             replaces = ["host_key"] if lost else []
@@ -81,24 +82,39 @@ class VagrantMachineProvider(ResourceProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Say whether the machine is still there; for `pulumi refresh`."""
-        if props["made_on"] != platform.node():
-            return ReadResult(id_, props)
         machine = vagrant.Machine(props)
-        try:
-            state = machine.state()
-        except CommandError:
-            return ReadResult(id_, props)
-        return ReadResult("", {}) if state == vagrant.GONE or machine.instance != id_ else ReadResult(id_, props)
+        state = _state(machine, props["made_on"])
+        gone = state is not None and (state == vagrant.GONE or machine.instance != id_)
+        return ReadResult("", {}) if gone else ReadResult(id_, props)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Remove the machine; nothing to do when it is gone."""
-        if _props["made_on"] != platform.node():
+        machine, made_on = vagrant.Machine(_props), _props["made_on"]
+        if not _is_here(machine, made_on):
             raise LabError(
-                f"The machine {_props['name']} is on the host {_props['made_on']}, not on this one",
-                why="only that host can remove it",
-                fix="run `pulumi destroy` there; if that host is gone, `pulumi state delete URN`",
+                f"The machine {machine.name} is on {' of '.join(made_on[key] for key in WHERE if key in made_on)}, "
+                "not here",
+                why="only there it can be removed",
+                fix="run `make destroy` there; if that is gone for good, `pulumi state delete URN`",
             )
-        vagrant.Machine(_props).destroy()
+        machine.destroy()
+
+
+def _whereabouts(machine: vagrant.Machine) -> dict[str, str]:
+    return docker_engine.whereabouts() if machine.provider == "docker" else host.whereabouts()
+
+
+def _is_here(machine: vagrant.Machine, made_on: dict[str, str]) -> bool:
+    """Say whether the machine can be expected here; Vagrant's notes about it are on its host in any case."""
+    return host.is_here(made_on) and (machine.provider != "docker" or docker_engine.is_at(made_on))
+
+
+def _state(machine: vagrant.Machine, made_on: dict[str, str]) -> str | None:
+    """Return the machine's state; None when it is elsewhere, or neither Vagrant nor its provider can be asked."""
+    try:
+        return machine.state() if _is_here(machine, made_on) else None
+    except (CommandError, docker_engine.UnreachableError):
+        return None
 
 
 def _outputs(machine: vagrant.Machine, *, boots: int) -> dict[str, Any]:
@@ -109,5 +125,5 @@ def _outputs(machine: vagrant.Machine, *, boots: int) -> dict[str, Any]:
         "private_key": login.private_key,
         "host_key": login.host_key,
         "boots": boots,
-        "made_on": platform.node(),
+        "made_on": _whereabouts(machine),
     }

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from components.core import host
+from components.docker import engine as docker_engine
 from devtools import graph
 from tests.unit.programs import Engine, Programs
 
@@ -27,6 +29,13 @@ def build() -> Callable[..., graph.Graph]:
         return graph.build(stack, ROOT, json.loads(settings))
 
     return lambda stack, **settings: taken(stack, json.dumps(settings, sort_keys=True))
+
+
+@pytest.fixture(autouse=True)
+def _another_process() -> None:
+    """Let no test hear what another one was answered."""
+    for asked in (host.whereabouts, docker_engine.info, docker_engine.endpoint):
+        asked.cache_clear()
 
 
 @pytest.fixture

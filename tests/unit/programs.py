@@ -69,7 +69,7 @@ class Programs:
 
 # A Docker command line whose engine is files: containers.json (what `docker inspect` says), images (a line each),
 # unreachable (then nothing is answered), unready (then no API server is), pullable (a line for each image that can be
-# pulled), cgroup.
+# pulled), cgroup, engine (its ID), endpoint.
 DOCKER: Final = """
 def fail(text):
     sys.exit(text)
@@ -80,9 +80,10 @@ found = json.loads(path.read_text()) if path.exists() else []
 if (here / 'unreachable').exists():
     fail('Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?')
 if args[:1] == ['info']:
-    print({'{{.CgroupVersion}}': (lines('cgroup') or ['2'])[0]}.get(args[2], '28.0.0'))
+    print(json.dumps({'ID': (lines('engine') or ['one'])[0], 'CgroupVersion': (lines('cgroup') or ['2'])[0],
+                      'OSType': 'linux', 'Architecture': 'x86_64'}))
 elif args[:2] == ['context', 'inspect']:
-    print('unix:///var/run/docker.sock')
+    print((lines('endpoint') or ['unix:///var/run/docker.sock'])[0])
 elif args[:1] == ['ps']:
     key, value = args[-1].removeprefix('label=').split('=')
     print('\\n'.join(each['Id'] for each in found if each['Config']['Labels'].get(key) == value))

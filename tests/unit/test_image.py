@@ -25,9 +25,9 @@ APP = "iot-lab/flask-app:v1"
 provider = PresenceProvider()
 
 
-def state(*made_at: str) -> dict[str, Any]:
+def state(**made_at: str) -> dict[str, Any]:
     """Return what is known of an image that was made here, or at another engine."""
-    return {"reference": APP, "generation": "1", "made_at": list(made_at) or docker_engine.whereabouts()}
+    return {"reference": APP, "generation": "1", "made_at": docker_engine.whereabouts() | made_at}
 
 
 # --- whether the image is there --------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ def test_nothing_is_planned_where_docker_can_not_be_asked(engine: Engine) -> Non
 
 
 def test_nothing_is_planned_at_the_engine_of_another_machine(engine: Engine) -> None:
-    assert provider.diff(APP, state("another-host", "another-engine"), {"reference": APP}).changes is False
+    assert provider.diff(APP, state(engine="another", endpoint="another"), {"reference": APP}).changes is False
 
 
 def test_another_name_is_another_image(engine: Engine) -> None:
@@ -79,6 +79,21 @@ def test_a_destroyed_image_is_removed_and_can_be_destroyed_again(engine: Engine)
 
     assert (engine.state / "images").read_text(encoding="utf-8").split() == ["other:1"]
     assert len(engine.called("docker image rm")) == 1
+
+
+def test_an_image_of_the_same_name_at_another_engine_is_left_alone(engine: Engine) -> None:
+    engine.is_so("images", APP)
+    provider.delete(APP, state(engine="another", endpoint="another"))
+
+    assert not engine.called("docker image rm")
+
+
+def test_the_engine_is_asked_about_itself_once(engine: Engine) -> None:
+    docker_engine.whereabouts()
+    assert (docker_engine.platform(), docker_engine.cgroup_version()) == ("linux/amd64", "2")
+    docker_engine.containers("a=b")
+
+    assert [call.split()[1] for call in engine.calls] == ["info", "context", "ps"]
 
 
 # --- the engine ------------------------------------------------------------------------------------------------------
@@ -121,7 +136,7 @@ def test_a_question_that_fails_is_not_taken_for_a_missing_image(
 ) -> None:
     def fails(command: list[str], **_: float) -> str:
         if command[1] == "info":
-            return "28.0"
+            return '{"ID": "one"}'
         raise CommandError("`docker image inspect` did not end within 20 s")
 
     monkeypatch.setattr(docker_engine, "run", fails)
@@ -133,7 +148,7 @@ def test_an_older_docker_that_fails_silently_can_not_be_asked(engine: Engine, mo
     monkeypatch.setattr(docker_engine, "run", lambda *_, **__: "")
 
     with pytest.raises(UnreachableError, match="says nothing of an engine"):
-        docker_engine.containers("a=b")
+        docker_engine.endpoint()
 
 
 def test_containers_are_described_with_their_published_ports(engine: Engine) -> None:

@@ -359,7 +359,7 @@ def test_a_gone_cluster_is_rebuilt_by_one_delete_and_create(docker: Engine, made
 def elsewhere(docker: Engine, made: dict[str, Any]) -> dict[str, Any]:
     """Return the state of a cluster that is on another machine; this one's Docker knows nothing of it."""
     docker.containers = []
-    return made | {"made_at": ["another-host", "another-engine"]}
+    return made | {"made_at": dict.fromkeys(made["made_at"], "another")}
 
 
 def test_nothing_is_planned_on_another_machine(elsewhere: dict[str, Any]) -> None:
@@ -372,16 +372,32 @@ def test_a_refresh_on_another_machine_keeps_the_cluster(elsewhere: dict[str, Any
 
 def test_a_cluster_can_not_be_deleted_from_another_machine_without_a_word(elsewhere: dict[str, Any]) -> None:
     with pytest.raises(
-        LabError, match=r"^The cluster lab is on the machine another-host.*Fix: run `pulumi destroy` there"
+        LabError, match=r"^The cluster lab is at the Docker engine another of another.*Fix: run `make destroy` there"
     ):
         provider.delete(elsewhere["id"], elsewhere)
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_a_host_with_another_name_or_a_docker_that_was_reset_is_the_same_machine(
-    docker: Engine, made: dict[str, Any], number: int
+def test_a_cluster_of_the_same_name_there_is_not_taken_for_it(docker: Engine, made: dict[str, Any]) -> None:
+    with pytest.raises(LabError, match="not at this one"):
+        provider.delete(made["id"], made | {"made_at": dict.fromkeys(made["made_at"], "another")})
+    assert docker.containers
+
+
+@pytest.mark.parametrize(
+    ("changed", "lost"),
+    [
+        (["name"], True),  # a laptop in another network
+        (["engine"], True),  # Docker was reset
+        (["host", "endpoint"], True),  # the same engine, by another way
+        (["engine", "endpoint"], False),  # another engine on the same host
+        (["engine", "host"], False),  # another host
+    ],
+)
+def test_a_place_is_told_by_its_engine_or_by_its_host_and_the_way_to_it(
+    docker: Engine, made: dict[str, Any], changed: list[str], *, lost: bool
 ) -> None:
     docker.containers = []
-    made["made_at"][number] = "another"
+    made["made_at"] |= dict.fromkeys(changed, "another")
 
-    assert provider.diff(made["id"], made, wanted()).replaces
+    assert bool(provider.diff(made["id"], made, wanted()).replaces) is lost
+    assert (provider.read(made["id"], made).id == "") is lost

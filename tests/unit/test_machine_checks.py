@@ -101,7 +101,7 @@ def test_virtualbox_is_allowed_what_its_file_allows(host: Programs) -> None:
 
 
 def test_other_providers_know_no_such_range(host: Programs) -> None:
-    host.add("docker", "print('x')")
+    host.add("docker", "print(json.dumps({'ID': 'x'}))")
     assert machine_checks.problems_of([machine("10.0.0.10", provider="docker")]) == []
 
 

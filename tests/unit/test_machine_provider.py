@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from components.core import host as hosts
 from components.core.errors import LabError
 from components.core.run import CommandError
+from components.docker import engine as docker_engine
 from components.machines import ssh, vagrant
 from components.machines.provider import VagrantMachineProvider
 
@@ -149,12 +150,28 @@ def test_without_vagrant_nothing_is_planned(host: Programs) -> None:
 
 def test_a_machine_of_another_host_is_neither_looked_for_nor_deleted(host: Programs) -> None:
     identity, outs = made(host)
-    elsewhere = outs | {"made_on": "another-host"}
+    elsewhere = outs | {"made_on": {"host": "another", "name": "another-host"}}
     say(host, "not_created")
     assert not VagrantMachineProvider().diff(identity, elsewhere, PROPS).changes
     assert VagrantMachineProvider().read(identity, elsewhere).id == identity
     with pytest.raises(LabError, match="another-host"):
         VagrantMachineProvider().delete(identity, elsewhere)
+
+
+def test_a_container_at_another_engine_of_this_host_is_not_lost(
+    host: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity, outs = made(host)
+    here = hosts.whereabouts() | {"endpoint": "unix:///desktop.sock", "engine": "one"}
+    container = {"provider": "docker"}
+    state = outs | container | {"made_on": here}
+    say(host, "not_created")
+    monkeypatch.setattr(docker_engine, "whereabouts", lambda: here)
+    assert VagrantMachineProvider().diff(identity, state, PROPS | container).replaces
+    monkeypatch.setattr(docker_engine, "whereabouts", lambda: here | {"endpoint": "unix:///c.sock", "engine": "two"})
+    assert not VagrantMachineProvider().diff(identity, state, PROPS | container).changes
+    with pytest.raises(LabError, match=r"is on unix:///desktop\.sock of .*, not here"):
+        VagrantMachineProvider().delete(identity, state)
 
 
 def test_another_size_keeps_the_machine(host: Programs) -> None:
@@ -240,4 +257,4 @@ def test_the_client_has_a_private_key_file_for_as_long_as_it_takes() -> None:
 
 
 def test_the_host_of_a_machine_is_this_one(host: Programs) -> None:
-    assert made(host)[1]["made_on"] == platform.node()
+    assert made(host)[1]["made_on"] == hosts.whereabouts()
