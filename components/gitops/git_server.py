@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -98,7 +99,7 @@ class GitServer(pulumi.ComponentResource):
     """A Gitea in the cluster, filled once and then left to its users.
 
     Type token ``iot:git:GitServer``. Makes a Namespace, a Secret, a ConfigMap, a PersistentVolumeClaim, a Deployment
-    and a NodePort Service, all named after the component, and two random passwords.
+    and a NodePort Service, all named after the component, two random passwords and a random key.
 
     Attributes:
         repository: the repository and its users.
@@ -121,12 +122,18 @@ class GitServer(pulumi.ComponentResource):
             },
             opts=inside,
         )
+        key = kubernetes.core.v1.Secret(
+            f"{name}-key",
+            metadata=self._metadata("gitea-key"),
+            string_data={"SECRET_KEY": RandomSecret(f"{name}-secret-key", own, size=48).value},
+            opts=inside,
+        )
         self._setup = kubernetes.core.v1.ConfigMap(
             f"{name}-setup", metadata=self._metadata("gitea-setup"), data=_setup_files(args.files), opts=inside
         )
         claim = self._claim(inside)
         service = self._service(inside)
-        deployment = self._deployment([namespace, self._secret, self._setup, claim, *args.images])
+        deployment = self._deployment([namespace, self._secret, key, self._setup, claim, *args.images])
         self.repository = GitRepository(
             url=f"http://{HOST}:{HTTP}/{OWNER}/{REPOSITORY}.git",
             push_url=args.push_url,
@@ -221,7 +228,7 @@ class GitServer(pulumi.ComponentResource):
             name="setup",
             image=versions.GITEA_IMAGE,
             args=["sh", "/setup/gitea-setup.sh"],
-            env=[*_settings(), kubernetes.core.v1.EnvVarArgs(name="WEBHOOK_URL", value=self._args.webhook_url)],
+            env=[*self._settings(), kubernetes.core.v1.EnvVarArgs(name="WEBHOOK_URL", value=self._args.webhook_url)],
             env_from=[self._passwords()],
             resources=_resources(),
             security_context=RESTRICTED_CONTAINER,
@@ -230,7 +237,7 @@ class GitServer(pulumi.ComponentResource):
         server = kubernetes.core.v1.ContainerArgs(
             name="gitea",
             image=versions.GITEA_IMAGE,
-            env=_settings(),
+            env=self._settings(),
             ports=[kubernetes.core.v1.ContainerPortArgs(name="http", container_port=HTTP)],
             resources=_resources(),
             security_context=RESTRICTED_CONTAINER,
@@ -257,14 +264,21 @@ class GitServer(pulumi.ComponentResource):
             ],
         )
 
+    def _settings(self) -> list[kubernetes.core.v1.EnvVarArgs]:
+        return _settings(urlsplit(self._args.webhook_url).hostname or "")
+
     def _passwords(self) -> kubernetes.core.v1.EnvFromSourceArgs:
         return kubernetes.core.v1.EnvFromSourceArgs(
             secret_ref=kubernetes.core.v1.SecretEnvSourceArgs(name="gitea-users")
         )
 
 
-def _settings() -> list[kubernetes.core.v1.EnvVarArgs]:
-    """Return Gitea's settings (https://docs.gitea.com/administration/config-cheat-sheet) as environment variables."""
+def _settings(webhook_host: str) -> list[kubernetes.core.v1.EnvVarArgs]:
+    """Return Gitea's settings (https://docs.gitea.com/administration/config-cheat-sheet) as environment variables.
+
+    Args:
+        webhook_host: the only host that webhooks may reach.
+    """
     values = {
         "GITEA__server__ROOT_URL": f"http://{HOST}:{HTTP}/",
         "GITEA__server__DISABLE_SSH": "true",
@@ -272,9 +286,8 @@ def _settings() -> list[kubernetes.core.v1.EnvVarArgs]:
         "GITEA__server__OFFLINE_MODE": "true",
         "GITEA__database__DB_TYPE": "sqlite3",
         "GITEA__security__INSTALL_LOCK": "true",
-        # Webhooks reach the Services of this cluster, and nothing else.
-        "GITEA__security__ALLOWED_HOST_LIST": "*.svc.cluster.local",
-        "GITEA__webhook__ALLOWED_HOST_LIST": "*.svc.cluster.local",
+        # Webhooks reach Argo CD, and nothing else in the cluster.
+        "GITEA__webhook__ALLOWED_HOST_LIST": webhook_host,
         "GITEA__service__DISABLE_REGISTRATION": "true",
         "GITEA__service__REQUIRE_SIGNIN_VIEW": "true",
         "GITEA__openid__ENABLE_OPENID_SIGNIN": "false",
@@ -284,7 +297,14 @@ def _settings() -> list[kubernetes.core.v1.EnvVarArgs]:
         "GITEA__cron__ENABLED": "false",
         "GITEA__log__LEVEL": "Warn",
     }
-    return [kubernetes.core.v1.EnvVarArgs(name=key, value=value) for key, value in values.items()]
+    secret_key = kubernetes.core.v1.EnvVarSourceArgs(
+        secret_key_ref=kubernetes.core.v1.SecretKeySelectorArgs(name="gitea-key", key="SECRET_KEY")
+    )
+    return [
+        *(kubernetes.core.v1.EnvVarArgs(name=key, value=value) for key, value in values.items()),
+        # What Gitea encrypts in its database, such as the users' second factors; without one, a key that all know.
+        kubernetes.core.v1.EnvVarArgs(name="GITEA__security__SECRET_KEY", value_from=secret_key),
+    ]
 
 
 def _setup_files(files: Mapping[str, str]) -> dict[str, str]:

@@ -35,17 +35,18 @@ users() {
   gitea admin user list | awk 'NR > 1 { print $2 }'
 }
 
-# user NAME PASSWORD: the password is set through the API, for the reason above.
+# user NAME PASSWORD RESTRICTED: the password is set through the API, for the reason above. A restricted user sees only
+# what it was added to.
 user() {
-  must 200 PATCH "/admin/users/$1" \
-    "{\"login_name\": \"$1\", \"source_id\": 0, \"password\": \"$2\", \"must_change_password\": false}"
+  must 200 PATCH "/admin/users/$1" "{\"login_name\": \"$1\", \"source_id\": 0, \"password\": \"$2\",
+    \"must_change_password\": false, \"restricted\": $3}"
 }
 
 gitea migrate >/tmp/migrate.log 2>&1 || fail 'Gitea could not prepare its database' /tmp/migrate.log
 users | grep -qx iot || gitea admin user create --admin --username iot --email iot@localhost.localdomain \
   --random-password --must-change-password=false >/dev/null
 users | grep -qx argocd || gitea admin user create --username argocd --email argocd@localhost.localdomain \
-  --random-password --must-change-password=false >/dev/null
+  --restricted --random-password --must-change-password=false >/dev/null
 
 gitea web >/tmp/gitea.log 2>&1 &
 server=$!
@@ -61,11 +62,15 @@ done
 # A token to begin with; from then on the owner's own password, with which the token can be removed.
 token=setup-$(date +%s)
 printf 'header = "Authorization: token %s"\n' \
-  "$(gitea admin user generate-access-token --username iot --token-name "$token" --scopes all --raw)" >/tmp/curlrc
-user iot "$OWNER_PASSWORD"
+  "$(gitea admin user generate-access-token --username iot --token-name "$token" --scopes write:admin --raw)" \
+  >/tmp/curlrc
+user iot "$OWNER_PASSWORD" false
 printf 'user = "iot:%s"\n' "$OWNER_PASSWORD" >/tmp/curlrc
-must 204 DELETE "/users/iot/tokens/$token"
-user argocd "$READER_PASSWORD"
+# Also those of a set-up that was ended before it came here.
+must 200 GET /users/iot/tokens
+grep -o '"name":"setup-[0-9]*"' /tmp/answer | cut -d'"' -f4 >/tmp/tokens
+while read -r name; do must 204 DELETE "/users/iot/tokens/$name"; done </tmp/tokens
+user argocd "$READER_PASSWORD" true
 
 must '200|404' GET /repos/iot/iot
 if [ "$status" = 404 ]; then
@@ -88,13 +93,14 @@ if [ "$status" != 200 ]; then
 fi
 must 204 PUT /repos/iot/iot/collaborators/argocd '{"permission": "read"}'
 
+# Our own webhook is made anew, for its secret can't be read; those of the repository's users stay.
 must 200 GET /repos/iot/iot/hooks
-grep -o '"id":[0-9]*' /tmp/answer | cut -d: -f2 >/tmp/hooks || true # none yet
+awk -v RS='"id":' -v url="\"url\":\"$WEBHOOK_URL\"" 'index($0, url) { print $1 + 0 }' /tmp/answer >/tmp/hooks
 while read -r id; do must 204 DELETE "/repos/iot/iot/hooks/$id"; done </tmp/hooks
 must 201 POST /repos/iot/iot/hooks "{\"type\": \"gitea\", \"active\": true, \"events\": [\"push\"], \"config\":
   {\"url\": \"$WEBHOOK_URL\", \"content_type\": \"json\", \"secret\": \"$WEBHOOK_SECRET\"}}"
 
 kill "$server"
 wait "$server" || true # it was told to stop
-rm -rf /tmp/curlrc /tmp/git-credentials /tmp/body /tmp/answer /tmp/repository
+rm -rf /tmp/curlrc /tmp/tokens /tmp/hooks /tmp/git-credentials /tmp/body /tmp/answer /tmp/repository
 echo 'the users, the repository and its webhook are ready'

@@ -20,6 +20,8 @@ from typing import Any
 
 EVERY = 0.5  # seconds between two looks
 EVENTS = 10  # the last ones that are shown
+GRACE = 20.0  # seconds; what Git lacks then, a push or another setting has to bring
+SOURCE = ("repoURL", "targetRevision", "path")
 
 
 def main() -> None:
@@ -28,22 +30,45 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:  # readable by its owner only
         kubeconfig = Path(folder) / "kubeconfig"
         kubeconfig.write_text(os.environ["KUBECONFIG_TEXT"], encoding="utf-8")
-        end, said, status = time.monotonic() + timeout, "", {}
-        while time.monotonic() < end:
-            status = get(kubeconfig, "application", os.environ["NAMESPACE"], os.environ["APPLICATION"])["status"]
+        start, said, status = time.monotonic(), "", {}
+        missing_since = None
+        while time.monotonic() < start + timeout:
+            found = get(kubeconfig, "application", os.environ["NAMESPACE"], os.environ["APPLICATION"])
+            status = found["status"]
             state = summary(status)
-            if state == "Synced and Healthy":
+            if not is_current(found):
+                state = "not compared with its source yet"
+            elif state == "Synced and Healthy":
                 print(state)
                 return
             if state != said:
                 print(f"waiting for {os.environ['APPLICATION']}: {state}", flush=True)
                 said = state
+            missing_since = (missing_since or time.monotonic()) if lacks_path(status) else None
+            if missing_since and time.monotonic() > missing_since + GRACE:
+                source = found["spec"]["source"]
+                sys.exit(
+                    f"{source['repoURL']} has no folder {source['path']} at {source['targetRevision']}.\n"
+                    "Fix: push it there, or set iot:gitPath and iot:gitRevision to what the repository has."
+                )
             time.sleep(EVERY)
         sys.exit(
             f"The Application {os.environ['APPLICATION']} was not Synced and Healthy within {timeout:.0f} s.\n"
             + diagnosis(status, kubeconfig, os.environ["APP_NAMESPACE"])
             + "\nFix: what is in Git, then run this again. `make status` shows where it is; Argo CD keeps trying."
         )
+
+
+def is_current(found: dict[str, Any]) -> bool:
+    """Tell whether the status is about the source that is wanted now: after a change it is the old one's at first."""
+    wanted = found.get("spec", {}).get("source", {})
+    compared = found["status"].get("sync", {}).get("comparedTo", {}).get("source", {})
+    return all(wanted.get(key) == compared.get(key) for key in SOURCE)
+
+
+def lacks_path(status: dict[str, Any]) -> bool:
+    """Tell whether Argo CD says that the repository does not have the folder."""
+    return any("app path does not exist" in each.get("message", "") for each in status.get("conditions", []))
 
 
 def summary(status: dict[str, Any]) -> str:

@@ -81,7 +81,7 @@ def of(outputs: Mapping[str, Any]) -> list[Line]:
         if "git" in outputs:
             names += ["application", "git", "app"]
             asked += [lambda: in_argocd(config), lambda: in_git(outputs), lambda: running(outputs["appUrl"])]
-        if "urls" in outputs:
+        if "routes" in outputs:
             names.append("routes")
             asked.append(lambda: routes(config, outputs["nodes"][0]["address"]))
         # All are asked at the same time: each may have to wait for something that does not answer.
@@ -128,12 +128,17 @@ def in_argocd(config: Path) -> Line:
     """Tell where the Application is, and at which commit."""
     found = application.status(config)
     state, commit = application.summary(found), found.get("sync", {}).get("revision", "")
-    conditions = [f"{each['type']}: {each.get('message', '')}" for each in found.get("conditions", [])]
+    problems = [f"{each['type']}: {each.get('message', '')}" for each in found.get("conditions", [])]
+    operation = found.get("operationState", {})
+    failed = operation.get("phase") in {"Failed", "Error"}
+    if failed:
+        problems.append(f"the last sync failed: {operation.get('message', '')}")
+    ok = state == GOOD and not failed
     return Line(
         name="application",
-        ok=state == GOOD,
-        found="; ".join([f"{state} at commit {commit[:SHORT] or 'unknown'}", *conditions]),
-        fix="" if state == GOOD else f"wait a moment, or {LOOK}",
+        ok=ok,
+        found="; ".join([f"{state} at commit {commit[:SHORT] or 'unknown'}", *problems]),
+        fix="" if ok else f"wait a moment, or {LOOK}",
         value=commit,
     )
 

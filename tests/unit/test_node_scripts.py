@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from components.gitops import wait_application
+
 if TYPE_CHECKING:
     from tests.unit.programs import Programs
 
@@ -392,7 +394,19 @@ def kubectl(programs: Programs) -> Programs:
 
 
 def status(sync: str, health: str, **more: Any) -> str:  # noqa: ANN401 - any JSON
-    return json.dumps({"status": {"sync": {"status": sync}, "health": {"status": health}, **more}})
+    """Return an Application whose status is about the source that its spec names."""
+    about = {"status": sync, "comparedTo": {"source": WANTED}}
+    return json.dumps({"spec": {"source": WANTED}, "status": {"sync": about, "health": {"status": health}, **more}})
+
+
+WANTED = {"repoURL": "http://git/iot.git", "targetRevision": "main", "path": "manifests/p3"}
+
+
+def of_before(**other: str) -> str:
+    """Return an Application that is Synced and Healthy with the source that it had before."""
+    found = json.loads(status("Synced", "Healthy"))
+    found["status"]["sync"]["comparedTo"]["source"] = WANTED | other
+    return json.dumps(found)
 
 
 def wait(programs: Programs, timeout: str = "2") -> subprocess.CompletedProcess[str]:
@@ -414,8 +428,38 @@ def test_a_healthy_application_ends_the_wait(kubectl: Programs) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "Synced and Healthy\n", "")
 
 
+@pytest.mark.parametrize("key", ["repoURL", "targetRevision", "path"])
+def test_what_is_synced_with_the_source_of_before_does_not_end_the_wait(kubectl: Programs, key: str) -> None:
+    is_so(kubectl, "status", "\n".join([of_before(**{key: "another"}), status("Synced", "Healthy")]))
+    done = wait(kubectl)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "waiting for flask-app: not compared with its source yet",
+        "Synced and Healthy",
+    ]
+
+
+def test_a_folder_that_git_does_not_have_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = status(
+        "Unknown", "Healthy", conditions=[{"type": "ComparisonError", "message": "app path does not exist"}]
+    )
+    monkeypatch.setattr(wait_application, "GRACE", 0.0)
+    monkeypatch.setattr(wait_application, "get", lambda *_: json.loads(lacking))
+    for key, value in {"TIMEOUT": "60", "KUBECONFIG_TEXT": "k", "APPLICATION": "a", "NAMESPACE": "n"}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(SystemExit, match="has no folder manifests/p3 at main") as stopped:
+        wait_application.main()
+    assert "iot:gitPath" in str(stopped.value)
+
+
 def test_each_state_on_the_way_is_said_once(kubectl: Programs) -> None:
-    states = ["refused", '{"status": {}}', status("OutOfSync", "Missing"), status("Synced", "Progressing")]
+    states = [
+        "refused",
+        json.dumps({"spec": {}, "status": {}}),
+        status("OutOfSync", "Missing"),
+        status("Synced", "Progressing"),
+    ]
     is_so(kubectl, "status", "\n".join([*states, states[-1], status("Synced", "Healthy")]))
     done = wait(kubectl, "30")
 

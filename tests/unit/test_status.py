@@ -13,6 +13,7 @@ import pytest
 
 from components.core import versions
 from components.core.errors import LabError
+from devtools import graph
 from lab.commands import status
 from lab.host import paths
 from lab.live import application, stack
@@ -205,6 +206,15 @@ def rule(host: str, app: str) -> dict[str, Any]:
     return ({"host": host} if host else {}) | {"http": {"paths": [{"backend": backend}]}}
 
 
+def test_a_sync_that_was_refused_is_told_although_what_runs_is_healthy(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = "one or more synchronization tasks are not valid: resource :Namespace is not permitted in project iot"
+    lab.objects[APPLICATION]["status"]["operationState"] = {"phase": "Failed", "message": refused}
+    assert lab.run() == 1
+    assert f"the last sync failed: {refused}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("second", "code"), [("app2", 0), ("app3", 1)])
 def test_the_hosts_of_a_stack_with_routes_are_asked(
     lab: Lab, capsys: pytest.CaptureFixture[str], second: str, code: int
@@ -217,7 +227,9 @@ def test_the_hosts_of_a_stack_with_routes_are_asked(
     lab.objects["ingresses"] = {"items": [{"spec": {"rules": rules}}]}
     with fakes.app(says) as url:
         address = url.removeprefix("http://").rstrip("/")
-        lab.outputs = {"kubeconfig": SECRET, "nodes": [{"name": "server-0", "address": address}], "urls": {}}
+        # What the program exports; only the machine's address is where the test answers.
+        own = graph.build("p2", ROOT).outputs
+        lab.outputs = own | {"kubeconfig": SECRET, "nodes": [{"name": "server-0", "address": address}]}
         assert lab.run() == code
     said = capsys.readouterr().out
     if code:
