@@ -36,6 +36,11 @@ def settings(stack: str, root: Path) -> stack_settings.Settings:
     return stack_settings.load(stack, declared(root), keys, root, places(stack, root))
 
 
+def stack_file(stack: str, root: Path) -> Path:
+    """Return where a stack's settings are; the tests put files of their own in their place."""
+    return root / f"Pulumi.{stack}.yaml"
+
+
 def places(stack: str, root: Path) -> dict[str, str]:
     """Return where the stack's file sets each key, such as Pulumi.p3.yaml:4; keys without a namespace.
 
@@ -43,7 +48,7 @@ def places(stack: str, root: Path) -> dict[str, str]:
         stack: the stack's name.
         root: the project's folder.
     """
-    path = root / f"Pulumi.{stack}.yaml"
+    path = stack_file(stack, root)
     if not path.exists():
         return {}
     _read(path)
@@ -67,7 +72,7 @@ def stack_config(stack: str, root: Path, overrides: dict[str, Any] | None = None
         Strings by namespaced key; what is not a string is JSON.
     """
     values = {f"{stack_settings.PROJECT}:{key}": spec.get("default", "") for key, spec in declared(root).items()}
-    path = root / f"Pulumi.{stack}.yaml"
+    path = stack_file(stack, root)
     if path.exists():
         values |= _read(path).get("config") or {}
     values |= {f"{stack_settings.PROJECT}:{key}": value for key, value in (overrides or {}).items()}

@@ -9,15 +9,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.core import host
+from components.core import host, project
 from components.docker import engine as docker_engine
 from devtools import graph
 from tests.unit.programs import Engine, Programs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stack_files() -> Iterator[None]:
+    """Read the stacks' files as they come, from stacks/: a user's own settings must not fail a test."""
+    file = project.stack_file
+    with pytest.MonkeyPatch.context() as patch:
+        own = ROOT / "tests" / "unit" / "stacks"
+        patch.setattr(project, "stack_file", lambda stack, root: file(stack, own if root == ROOT else root))
+        yield
 
 
 @pytest.fixture(scope="session")
