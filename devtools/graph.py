@@ -12,6 +12,7 @@ import contextvars
 import inspect
 import json
 import os
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -273,9 +274,19 @@ async def _settled(value: Any) -> Any:  # noqa: ANN401 - any output
     return {"secret": plain} if secret else plain
 
 
+_ENCRYPTED: Final = re.compile(r'\{"secure":\s*"[^"]*"\}')
+
+
 def _is_encrypted(value: str) -> bool:
     """Tell whether a setting is as `pulumi config set --secret` writes it; what it is made of stays in the file."""
-    return value.startswith('{"secure":')
+    return bool(_ENCRYPTED.search(value))
+
+
+def _without_the_key(config: dict[str, str]) -> dict[str, str]:
+    """Put an argument in the place of K3s's encrypted ones, which can't be read here."""
+    key = f"{PROJECT}:k3sArgs"
+    value = _ENCRYPTED.sub('"--encrypted"', config.get(key, "[]"))
+    return config | {key: value if value.startswith("[") else f"[{value}]"}
 
 
 @contextmanager
@@ -285,7 +296,7 @@ def _runtime(stack: str, config: dict[str, str], monitor: _Monitor) -> Iterator[
     # As on a machine where nothing is installed: what is found on this one must not change the graph.
     with mock.patch.dict(os.environ, {"PATH": ""}):
         pulumi_mocks.set_mocks(_Mocks(), project=PROJECT, stack=stack, preview=True, monitor=monitor)
-        set_config(config, [key for key, value in config.items() if _is_encrypted(value)])
+        set_config(_without_the_key(config), [key for key, value in config.items() if _is_encrypted(value)])
         try:
             yield loop
         finally:

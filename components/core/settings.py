@@ -39,6 +39,17 @@ IMAGE: Final = re.compile(
 GIT_URL: Final = re.compile(r"(https?://[^\s/@]+/\S+|ssh://([^\s/@:]+@)?[^\s/@]+/\S+|[\w.-]+@[\w.-]+:\S+)")
 # What can be a key of a ConfigMap, between slashes: the embedded Git server is given its files in one.
 GIT_PATH: Final = re.compile(r"(?!-)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/?")
+K3S_ARGUMENT: Final = re.compile(r"--[^\s-]\S*")
+# https://docs.k3s.io/cli/server: the arguments whose values let somebody in.
+K3S_SECRETS: Final = (
+    "token",
+    "agent-token",
+    "datastore-endpoint",
+    "etcd-s3-access-key",
+    "etcd-s3-secret-key",
+    "etcd-s3-session-token",
+    "vpn-auth",
+)
 CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
 
 
@@ -57,7 +68,7 @@ class MachineSettings:
         agent_cpus: number of virtual CPUs of each.
         agent_memory: MiB of each.
         airgap_dir: folder with K3s's air-gap files, or None to download K3s.
-        k3s_args: further arguments of the K3s server.
+        k3s_args: further arguments of the K3s server, each --name or --name=value; a secret when the setting is one.
     """
 
     login: str
@@ -70,7 +81,7 @@ class MachineSettings:
     agent_cpus: int
     agent_memory: int
     airgap_dir: Path | None
-    k3s_args: tuple[str, ...]
+    k3s_args: tuple[str, ...] | pulumi.Output[tuple[str, ...]]
 
     def agent_address(self, number: int) -> str:
         """Return the IPv4 address of agent ``number``, counted from 1."""
@@ -124,6 +135,7 @@ class ClusterSettings:
         images_archive: archive of K3s's own images, or None.
         api_port: host port of the Kubernetes API.
         bind_address: host address of every published port.
+        allow_plain_http: whether passwords may leave this host in clear.
         node_host: where node ports answer.
         kubeconfig: path of an existing cluster's kubeconfig; None means that k3d makes one.
         context: context in that kubeconfig; None means its current one.
@@ -136,6 +148,7 @@ class ClusterSettings:
     images_archive: Path | None
     api_port: int
     bind_address: str
+    allow_plain_http: bool
     node_host: str
     kubeconfig: Path | None
     context: str | None
@@ -222,6 +235,8 @@ class _Reader:
 
     def refuse(self, key: str, value: object, expected: str, fix: str = "") -> None:
         self.refused.add(key)
+        if is_config_secret(f"{PROJECT}:{key}"):
+            value = "(hidden)"
         self.problems.append(
             LabError(
                 f"{PROJECT}:{key} is {CREDENTIALS.sub('://(hidden)@', repr(value))}{_at(self._places, key)}",
@@ -248,6 +263,12 @@ class _Reader:
             self.refuse(key, raw, f"a whole number from {lowest} to {highest}")
             return lowest
         return int(raw)
+
+    def flag(self, key: str) -> bool:
+        value = self.text(key).lower()
+        if value not in ("true", "false"):
+            self.refuse(key, value, "true or false")
+        return value == "true"
 
     def json(self, key: str, kind: type, expected: str) -> Any:  # noqa: ANN401 - any JSON; the caller checks it
         raw = self._config.get(key) or json.dumps(kind())
@@ -410,8 +431,23 @@ def _machines(reader: _Reader) -> MachineSettings:
         agent_cpus=reader.number("agentCpus", 1, 64),
         agent_memory=reader.number("agentMemory", 512, 1 << 20),
         airgap_dir=reader.path("k3sAirgapDir", "a folder", Path.is_dir),
-        k3s_args=tuple(str(arg) for arg in reader.json("k3sArgs", list, "a list of arguments")),
+        k3s_args=_k3s_args(reader),
     )
+
+
+def _k3s_args(reader: _Reader) -> tuple[str, ...] | pulumi.Output[tuple[str, ...]]:
+    arguments = tuple(str(each) for each in reader.json("k3sArgs", list, "a list of arguments"))
+    secret = is_config_secret(f"{PROJECT}:k3sArgs")
+    for number, argument in enumerate(arguments):
+        name = argument.partition("=")[0]
+        fix = f"pulumi config set --path '{PROJECT}:k3sArgs[{number}]' -- "
+        if not K3S_ARGUMENT.fullmatch(name):
+            reader.refuse("k3sArgs", argument, "--name or --name=value", f"{fix}--disable=metrics-server")
+        elif name.removeprefix("--") in K3S_SECRETS and not secret:
+            # Without a value the CLI asks for it, and no shell remembers it.
+            fix = f"pulumi config set --secret --path '{PROJECT}:k3sArgs[{number}]', and enter {name}=..."
+            reader.refuse("k3sArgs", f"{name}=(hidden)", "a secret, but it is kept in plain text", fix)
+    return pulumi.Output.secret(arguments) if secret else arguments
 
 
 def _apps(reader: _Reader) -> tuple[AppSettings, ...]:
@@ -454,6 +490,7 @@ def _cluster(reader: _Reader) -> ClusterSettings:
         images_archive=reader.path("k3sImages", "an archive of images", Path.is_file),
         api_port=reader.number("apiPort", HOST_PORTS.start, HOST_PORTS.stop - 1),
         bind_address=reader.address("bindAddress"),
+        allow_plain_http=reader.flag("allowPlainHttp"),
         node_host=reader.text("nodeHost", "a host name or an address", HOST_NAME),
         kubeconfig=reader.path("kubeconfig", "a kubeconfig", Path.is_file),
         context=reader.text("kubeContext") or None,
@@ -483,6 +520,7 @@ def _check_together(reader: _Reader, settings: Settings) -> None:
         _check_ports(reader, settings)
         _check_git(reader, settings)
         _check_existing_cluster(reader, settings)
+        _check_plain_http(reader, settings.cluster)
     else:
         _check_addresses(reader, settings.machines)
     if settings.part == "p2":
@@ -541,6 +579,28 @@ def _check_existing_cluster(reader: _Reader, settings: Settings) -> None:
         reader.refuse("appImage", "", "an image in a registry, because an existing cluster can't be given a built one")
     if settings.cluster.context and not settings.cluster.kubeconfig:
         reader.refuse("kubeconfig", "", "a kubeconfig, because kubeContext is set")
+
+
+def _check_plain_http(reader: _Reader, cluster: ClusterSettings) -> None:
+    """Refuse that passwords leave this host in clear, unless that is said to be all right."""
+    # Node ports of an existing cluster answer at its nodes; ours are published at an address of this host.
+    key, host = ("nodeHost", cluster.node_host) if cluster.kubeconfig else ("bindAddress", cluster.bind_address)
+    if not cluster.allow_plain_http and not _is_loopback(host) and key not in reader.refused:
+        reader.refuse(
+            key,
+            host,
+            "this host alone (localhost, 127.0.0.1), because the passwords of Argo CD and Git are sent over plain "
+            "HTTP, which anybody on the way can read",
+            "keep it to this host (ssh -L reaches it from another), or accept that: "
+            f"pulumi config set {PROJECT}:allowPlainHttp true",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _check_addresses(reader: _Reader, machines: MachineSettings) -> None:

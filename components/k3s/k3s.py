@@ -89,9 +89,6 @@ def server_config(machine: str, address: str, arguments: Sequence[str]) -> dict[
         machine: the machine's name.
         address: its IPv4 address on the private network.
         arguments: further ones, as on K3s's command line.
-
-    Raises:
-        LabError: an argument is not ``--name`` or ``--name=value``.
     """
     config: dict[str, Any] = {
         "node-name": node_name(machine),
@@ -102,12 +99,6 @@ def server_config(machine: str, address: str, arguments: Sequence[str]) -> dict[
     }
     for argument in arguments:
         name, given, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or not name or " " in name:
-            raise LabError(
-                f"iot:k3sArgs has {argument!r}",
-                why="expected --name or --name=value",
-                fix="""pulumi config set --path 'iot:k3sArgs[0]' -- --disable=metrics-server""",
-            )
         _add(config, name, value if given else True)
     return config
 
@@ -238,13 +229,13 @@ class K3sServerArgs:
 
     Attributes:
         machine: what it runs on.
-        arguments: further ones of ``k3s server``.
+        arguments: further ones of ``k3s server``; may be a secret.
         airgap: K3s's files on this host; None means that the machine downloads them.
         timeout: seconds that one wait may take.
     """
 
     machine: VagrantMachine
-    arguments: tuple[str, ...]
+    arguments: tuple[str, ...] | pulumi.Output[tuple[str, ...]]
     airgap: AirgapFiles | None
     timeout: int
 
@@ -267,12 +258,16 @@ class K3sServer(pulumi.ComponentResource):
         super().__init__("iot:k3s:K3sServer", name, {}, opts)
         self.machine = machine = args.machine
         copies = _copies(f"{name}-files", args.airgap, machine, self, args.timeout)
-        values = _download() | {
+        values: dict[str, pulumi.Input[str]] = {
+            **_download(),
             "NODE_NAME": node_name(machine.name),
             "ADDRESS": machine.address,
             "TIMEOUT": str(args.timeout),
             "AIRGAP_IMAGES": args.airgap.images.name if args.airgap else "",
-            "K3S_CONFIG": yaml.safe_dump(server_config(machine.name, machine.address, args.arguments)),
+            # Secret when the arguments are, and with it the whole input of the Command.
+            "K3S_CONFIG": pulumi.Output.from_input(args.arguments).apply(
+                lambda given: yaml.safe_dump(server_config(machine.name, machine.address, given))
+            ),
         }
         self.installed = _run(
             f"{name}-install",

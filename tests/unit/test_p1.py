@@ -195,11 +195,12 @@ def test_another_memory_changes_the_machine_and_nothing_else(build: Build) -> No
     assert changed == ["server-machine-vm"]
 
 
-@pytest.mark.parametrize("argument", ["disable=traefik", "-v", "--disable traefik", "--"])
-def test_a_malformed_k3s_argument_is_refused_by_name(argument: str) -> None:
-    with pytest.raises(LabError, match="iot:k3sArgs") as refused:
-        k3s.server_config("rel-filaS", "192.168.56.110", [argument])
-    assert argument in str(refused.value)
+@pytest.mark.parametrize("key", ["k3sArgs", "k3sArgs[0]"])
+def test_secret_k3s_arguments_stay_secret(build: Build, key: str) -> None:
+    secure = {"secure": "v1:abc"}
+    install = build("p1", k3sArgs=secure if key == "k3sArgs" else [secure]).named("server-install")
+    assert set(install.inputs["stdin"]) == {"secret"}
+    assert config(install)["encrypted"] is True
 
 
 def test_downloads_are_checked_and_no_release_is_latest(build: Build) -> None:

@@ -358,6 +358,7 @@ def test_settings_of_the_cluster_reach_it(build: Build) -> None:
         agentNodes=2,
         apiPort=7000,
         bindAddress="192.168.56.1",
+        allowPlainHttp=True,
         appPorts=[8000],
         argocdPorts=[8001],
         gitPorts=[8002],
@@ -609,7 +610,9 @@ def test_an_existing_cluster_is_reached_with_its_own_kubeconfig_and_context(
 
 
 def test_services_of_an_existing_cluster_are_at_its_node_ports(build: Build, kubeconfig: str) -> None:
-    of = build("p3", kubeconfig=kubeconfig, appImage="broly20/flask-app-p3:v2", nodeHost="node1.lan")
+    of = build(
+        "p3", kubeconfig=kubeconfig, appImage="broly20/flask-app-p3:v2", nodeHost="node1.lan", allowPlainHttp=True
+    )
 
     assert of.outputs["appUrl"] == "http://node1.lan:30001/"
     assert of.outputs["argocdUrl"] == "http://node1.lan:30002/"

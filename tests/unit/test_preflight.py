@@ -33,6 +33,7 @@ CLUSTER = ClusterSettings(
     bind_address="127.0.0.1",
     node_host="localhost",
     kubeconfig=None,
+    allow_plain_http=False,
     context=None,
 )
 

@@ -210,6 +210,21 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("p1", {"login": "Rel Fila"}, ["iot:login is 'Rel Fila'", "lower case"]),
     ("p1", {"serverMemory": 100}, ["iot:serverMemory is '100'", "from 512"]),
     ("p1", {"k3sAirgapDir": "/nowhere"}, ["iot:k3sAirgapDir", "there is none at /nowhere"]),
+    ("p1", {"k3sArgs": ["--a", "disable=traefik"]}, ["iot:k3sArgs is 'disable=traefik'", "'iot:k3sArgs[1]'"]),
+    ("p1", {"k3sArgs": ["-v"]}, ["iot:k3sArgs is '-v'", "--name or --name=value"]),
+    ("p1", {"k3sArgs": ["--disable traefik"]}, ["iot:k3sArgs is '--disable traefik'"]),
+    ("p1", {"k3sArgs": ["--"]}, ["iot:k3sArgs is '--'"]),
+    (
+        "p3",
+        {"bindAddress": "192.168.56.1"},
+        ["iot:bindAddress is '192.168.56.1'", "plain HTTP", "iot:allowPlainHttp true"],
+    ),
+    (
+        "p3",
+        {"kubeconfig": "Pulumi.yaml", "appImage": "a/b:v1", "nodeHost": "node1.lan"},
+        ["iot:nodeHost is 'node1.lan'", "passwords of Argo CD and Git", "iot:allowPlainHttp true"],
+    ),
+    ("p3", {"allowPlainHttp": "maybe"}, ["iot:allowPlainHttp is 'maybe'", "true or false"]),
     ("p2", {"apps": {}, "defaultApp": ""}, ["iot:apps is {}", "at least one app"]),
     ("p2", {"defaultApp": "app9"}, ["iot:defaultApp is 'app9'", "app1, app2, app3"]),
     ("p2", {"appVersion": "v3"}, ["iot:appVersion is 'v3'", "one of v1, v2"]),
@@ -284,6 +299,35 @@ def test_a_secret_in_plain_text_is_refused_without_showing_it(key: str, more: di
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("name", settings.K3S_SECRETS)
+def test_a_k3s_argument_that_lets_somebody_in_has_to_be_a_secret(name: str) -> None:
+    message = mistakes(stack="p1", k3sArgs=["--disable=traefik", f"--{name}=hunter2"])
+
+    assert "hunter2" not in message
+    assert f"iot:k3sArgs is '--{name}=(hidden)'" in message
+    assert "pulumi config set --secret --path 'iot:k3sArgs[1]'" in message
+    found = load("p1", ("k3sArgs",), k3sArgs=[f"--{name}=hunter2"]).machines.k3s_args
+    assert not isinstance(found, tuple)
+
+
+def test_a_mistake_in_a_secret_is_not_shown() -> None:
+    assert "hunter2" not in mistakes(stack="p1", secret=("k3sArgs",), k3sArgs=["token=hunter2"])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"bindAddress": "127.0.0.2"},
+        {"bindAddress": "192.168.56.1", "allowPlainHttp": True},
+        {"kubeconfig": "Pulumi.yaml", "appImage": "a/b:v1"},
+        {"kubeconfig": "Pulumi.yaml", "appImage": "a/b:v1", "nodeHost": "lab.localhost"},
+        {"kubeconfig": "Pulumi.yaml", "appImage": "a/b:v1", "nodeHost": "node1.lan", "allowPlainHttp": True},
+    ],
+)
+def test_passwords_stay_on_this_host_unless_they_may_leave_it(changed: dict[str, Any]) -> None:
+    assert load(**changed).part == "p3"
+
+
 @pytest.mark.parametrize("url", ["https://me:hunter2@github.com/me/iot", "ssh://git:hunter2@git.example/iot"])
 def test_a_password_in_an_address_is_refused_without_showing_it(url: str) -> None:
     message = mistakes(gitUrl=url)
@@ -329,6 +373,8 @@ def test_every_setting_that_is_read_is_declared_and_the_other_way_round() -> Non
         read = set()
         get = pulumi.Config.get
         pulumi.Config.get = lambda self, key, *rest: (read.add(key), get(self, key, *rest))[1]
+        file = project.stack_file
+        project.stack_file = lambda stack, _: file(stack, Path({str(ROOT / "tests/unit/stacks")!r}))
         pulumi.runtime.set_all_config(project.stack_config("p3", Path({str(ROOT)!r})))
         project.settings("p3", Path({str(ROOT)!r}))
         print(" ".join(read))
