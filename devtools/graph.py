@@ -205,6 +205,7 @@ def _node(request: Any, urn: str, *, read: bool) -> Node:  # noqa: ANN401 - the 
     struct = request.properties if read else request.object
     options = {
         "protect": request.protect if not read else False,
+        "retainOnDelete": request.retainOnDelete if not read else False,
         "deleteBeforeReplace": request.deleteBeforeReplace if not read else False,
         "ignoreChanges": sorted(request.ignoreChanges) if not read else [],
         "replaceOnChanges": sorted(request.replaceOnChanges) if not read else [],

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as kubernetes
 
+from components.core import pods
 from components.core.run import script_hash
 from components.gitops.argocd import NAMESPACE
 
@@ -29,27 +30,37 @@ class GitOpsProjectArgs:
         cluster: where Argo CD runs.
         repository: URL of the only repository that it may follow.
         namespace: the only one that it may change.
+        app: the app in it, which is all that is reached from outside.
+        port: of the app's containers.
         argocd: the release that knows the kind.
     """
 
     cluster: Cluster
     repository: str
     namespace: str
+    app: str
+    port: int
     argocd: pulumi.Resource
 
 
 class GitOpsProject(pulumi.ComponentResource):
-    """An AppProject that allows one repository, one namespace, and Deployments and Services in it.
+    """A namespace, and an AppProject that allows one repository, and Deployments and Services in that namespace.
 
-    Type token ``iot:argocd:GitOpsProject``. Makes an AppProject named after the component.
+    The namespace is not Git's: whoever may push could take its Pod Security labels off.
+
+    Type token ``iot:argocd:GitOpsProject``. Makes a Namespace, NetworkPolicies in it, and an AppProject named after the
+    component.
 
     Attributes:
-        project: the AppProject.
+        ready: what has to be there before anything is applied.
     """
 
     def __init__(self, name: str, args: GitOpsProjectArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:argocd:GitOpsProject", name, {}, opts)
-        self.project = kubernetes.apiextensions.CustomResource(
+        namespace = pods.namespace(f"{name}-namespace", args.namespace, args.cluster, self)
+        only = {"app.kubernetes.io/name": args.app}
+        policies = pods.reachable(f"{name}-ingress", namespace, only, args.port, args.cluster.inside(self))
+        project = kubernetes.apiextensions.CustomResource(
             f"{name}-project",
             api_version="argoproj.io/v1alpha1",
             kind="AppProject",
@@ -58,7 +69,7 @@ class GitOpsProject(pulumi.ComponentResource):
                 "description": "One repository, one namespace, and the kinds that the app needs",
                 "sourceRepos": [args.repository],
                 "destinations": [{"server": IN_CLUSTER, "namespace": args.namespace}],
-                "clusterResourceWhitelist": [{"group": "", "kind": "Namespace", "name": args.namespace}],
+                "clusterResourceWhitelist": [],
                 "namespaceResourceWhitelist": [
                     {"group": "apps", "kind": "Deployment"},
                     {"group": "", "kind": "Service"},
@@ -66,6 +77,7 @@ class GitOpsProject(pulumi.ComponentResource):
             },
             opts=args.cluster.inside(self, depends_on=[args.argocd]),
         )
+        self.ready: list[pulumi.Resource] = [namespace, *policies, project]
         self.register_outputs({})
 
 
@@ -179,8 +191,11 @@ class GitOpsApp(pulumi.ComponentResource):
             "destination": {"server": IN_CLUSTER, "namespace": self._args.namespace},
             "syncPolicy": {
                 "automated": {"prune": True, "selfHeal": True},
-                # A repository may have the Namespace among its manifests, or leave it to Argo CD.
-                "syncOptions": ["CreateNamespace=true"],
-                "retry": {"limit": 10, "backoff": {"duration": "2s", "factor": 2, "maxDuration": "1m"}},
+                "retry": {
+                    "limit": 10,
+                    "backoff": {"duration": "2s", "factor": 2, "maxDuration": "1m"},
+                    # Otherwise what puts a refused commit right would wait until that one is given up.
+                    "refresh": True,
+                },
             },
         }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.core import pods
 from components.core.random_secret import RandomSecret
 
 if TYPE_CHECKING:
@@ -64,13 +65,7 @@ class ArgoCd(pulumi.ComponentResource):
             # Sessions from before this time are invalid; without it, every upgrade would end all of them.
             "argocdServerAdminPasswordMtime": "2026-01-01T00:00:00Z",
         }
-        namespace = kubernetes.core.v1.Namespace(
-            f"{name}-namespace",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name=NAMESPACE, labels={"pod-security.kubernetes.io/enforce": "restricted"}
-            ),
-            opts=args.cluster.inside(self),
-        )
+        namespace = pods.namespace(f"{name}-namespace", NAMESPACE, args.cluster, self)
         # The chart's own way to make it is a Job that everything else would wait for.
         redis = kubernetes.core.v1.Secret(
             f"{name}-redis-password",
@@ -127,6 +122,8 @@ def chart_values(node_port: int, poll_interval: int) -> dict[str, Any]:
     soon = {"initialDelaySeconds": 1, "periodSeconds": 2, "failureThreshold": 30}
     return {
         "configs": chart_configs(poll_interval),
+        # What no rule of the chart names is not reached: Redis by anything else, the repo server by other namespaces.
+        "global": {"networkPolicy": {"create": True, "defaultDenyIngress": True}},
         # Nothing is left behind: with "keep", the kinds would outlive the release.
         "crds": {"install": True, "keep": False},
         "dex": {"enabled": False},

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.core import versions
+from components.core import pods, versions
 from components.core.random_secret import RandomSecret
 
 if TYPE_CHECKING:
@@ -28,21 +28,7 @@ HTTP: Final = 3000
 # the host in them with the one in the Application.
 HOST: Final = f"gitea.{NAMESPACE}.svc.cluster.local"
 USER_ID: Final = 1000  # of the image
-
-# The restricted Pod Security Standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/
-RESTRICTED_POD: Final = kubernetes.core.v1.PodSecurityContextArgs(
-    run_as_non_root=True,
-    run_as_user=USER_ID,
-    run_as_group=USER_ID,
-    fs_group=USER_ID,
-    fs_group_change_policy="OnRootMismatch",
-    seccomp_profile=kubernetes.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-)
-RESTRICTED_CONTAINER: Final = kubernetes.core.v1.SecurityContextArgs(
-    allow_privilege_escalation=False,
-    read_only_root_filesystem=True,
-    capabilities=kubernetes.core.v1.CapabilitiesArgs(drop=["ALL"]),
-)
+LABELS: Final = {"app.kubernetes.io/name": "gitea", "app.kubernetes.io/component": "server"}  # of its pod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +96,9 @@ class GitServer(pulumi.ComponentResource):
         self._name, self._args = name, args
         own = pulumi.ResourceOptions(parent=self)
         owner, reader = RandomSecret(f"{name}-owner", own), RandomSecret(f"{name}-reader", own)
-        namespace = self._namespace()
+        namespace = pods.namespace(f"{name}-namespace", NAMESPACE, args.cluster, self)
         inside = args.cluster.inside(self, depends_on=[namespace])
+        policies = pods.reachable(f"{name}-ingress", namespace, LABELS, HTTP, inside)
         self._secret = kubernetes.core.v1.Secret(
             f"{name}-users",
             metadata=self._metadata("gitea-users"),
@@ -133,7 +120,7 @@ class GitServer(pulumi.ComponentResource):
         )
         claim = self._claim(inside)
         service = self._service(inside)
-        deployment = self._deployment([namespace, self._secret, key, self._setup, claim, *args.images])
+        deployment = self._deployment([namespace, self._secret, key, self._setup, claim, *policies, *args.images])
         self.repository = GitRepository(
             url=f"http://{HOST}:{HTTP}/{OWNER}/{REPOSITORY}.git",
             push_url=args.push_url,
@@ -149,15 +136,6 @@ class GitServer(pulumi.ComponentResource):
     def _metadata(self, name: str) -> kubernetes.meta.v1.ObjectMetaArgs:
         return kubernetes.meta.v1.ObjectMetaArgs(
             name=name, namespace=NAMESPACE, labels={"app.kubernetes.io/name": "gitea"}
-        )
-
-    def _namespace(self) -> kubernetes.core.v1.Namespace:
-        return kubernetes.core.v1.Namespace(
-            f"{self._name}-namespace",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name=NAMESPACE, labels={"pod-security.kubernetes.io/enforce": "restricted"}
-            ),
-            opts=self._args.cluster.inside(self),
         )
 
     def _claim(self, opts: pulumi.ResourceOptions) -> kubernetes.core.v1.PersistentVolumeClaim:
@@ -187,7 +165,7 @@ class GitServer(pulumi.ComponentResource):
             ),
             spec=kubernetes.core.v1.ServiceSpecArgs(
                 type="NodePort",
-                selector={"app.kubernetes.io/name": "gitea", "app.kubernetes.io/component": "server"},
+                selector=LABELS,
                 ports=[
                     kubernetes.core.v1.ServicePortArgs(
                         name="http", port=HTTP, target_port="http", node_port=self._args.node_port
@@ -198,7 +176,6 @@ class GitServer(pulumi.ComponentResource):
         )
 
     def _deployment(self, depends_on: list[pulumi.Resource]) -> kubernetes.apps.v1.Deployment:
-        labels = {"app.kubernetes.io/name": "gitea", "app.kubernetes.io/component": "server"}
         return kubernetes.apps.v1.Deployment(
             f"{self._name}-server",
             metadata=self._metadata("gitea"),
@@ -206,9 +183,9 @@ class GitServer(pulumi.ComponentResource):
                 replicas=1,
                 # Two of them must never write the same volume.
                 strategy=kubernetes.apps.v1.DeploymentStrategyArgs(type="Recreate"),
-                selector=kubernetes.meta.v1.LabelSelectorArgs(match_labels=labels),
+                selector=kubernetes.meta.v1.LabelSelectorArgs(match_labels=LABELS),
                 template=kubernetes.core.v1.PodTemplateSpecArgs(
-                    metadata=kubernetes.meta.v1.ObjectMetaArgs(labels=labels), spec=self._pod()
+                    metadata=kubernetes.meta.v1.ObjectMetaArgs(labels=LABELS), spec=self._pod()
                 ),
             ),
             opts=self._args.cluster.inside(
@@ -231,7 +208,7 @@ class GitServer(pulumi.ComponentResource):
             env=[*self._settings(), kubernetes.core.v1.EnvVarArgs(name="WEBHOOK_URL", value=self._args.webhook_url)],
             env_from=[self._passwords()],
             resources=_resources(),
-            security_context=RESTRICTED_CONTAINER,
+            security_context=pods.RESTRICTED_CONTAINER,
             volume_mounts=[*mounts, _setup_mount()],
         )
         server = kubernetes.core.v1.ContainerArgs(
@@ -240,7 +217,7 @@ class GitServer(pulumi.ComponentResource):
             env=self._settings(),
             ports=[kubernetes.core.v1.ContainerPortArgs(name="http", container_port=HTTP)],
             resources=_resources(),
-            security_context=RESTRICTED_CONTAINER,
+            security_context=pods.RESTRICTED_CONTAINER,
             startup_probe=_probe(period=1, failures=120),
             readiness_probe=_probe(period=5, failures=3),
             liveness_probe=_probe(period=10, failures=6),
@@ -249,7 +226,7 @@ class GitServer(pulumi.ComponentResource):
         return kubernetes.core.v1.PodSpecArgs(
             automount_service_account_token=False,
             enable_service_links=False,
-            security_context=RESTRICTED_POD,
+            security_context=pods.restricted_pod(USER_ID, owns_volumes=True),
             init_containers=[setup],
             containers=[server],
             volumes=[

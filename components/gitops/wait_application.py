@@ -1,7 +1,8 @@
 """Wait until an Argo CD Application is Synced and Healthy, and say what it is waiting for meanwhile.
 
 Environment: KUBECONFIG_TEXT, APPLICATION and NAMESPACE (of the Application), APP_NAMESPACE (of its pods), TIMEOUT
-(seconds). When the time is up, prints the Application's conditions, the pods that are not ready and the last events.
+(seconds). When the time is up, or Argo CD says what no waiting puts right, prints the Application's conditions, the
+pods that are not ready and the last events.
 
 Runs with a bare Python, outside the project's virtual environment.
 """
@@ -20,8 +21,14 @@ from typing import Any
 
 EVERY = 0.5  # seconds between two looks
 EVENTS = 10  # the last ones that are shown
-GRACE = 20.0  # seconds; what Git lacks then, a push or another setting has to bring
-SOURCE = ("repoURL", "targetRevision", "path")
+GRACE = 10.0  # seconds in which what looks hopeless may still change: Argo CD keeps what it read for a moment
+# What no waiting puts right, and what does.
+HOPELESS = {
+    "app path does not exist": "put the folder there, or name another one: `pulumi config set iot:gitPath FOLDER`",
+    "unable to resolve": "push that branch, or name another one: `pulumi config set iot:gitRevision BRANCH`",
+    "is not permitted in project": "take it out of Git. Only Deployments and Services are allowed there; the Namespace"
+    " is Pulumi's, and `git rm` of its manifest leaves it and what is in it alone",
+}
 
 
 def main() -> None:
@@ -30,45 +37,65 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:  # readable by its owner only
         kubeconfig = Path(folder) / "kubeconfig"
         kubeconfig.write_text(os.environ["KUBECONFIG_TEXT"], encoding="utf-8")
-        start, said, status = time.monotonic(), "", {}
-        missing_since = None
-        while time.monotonic() < start + timeout:
+        begin = hopeful = time.monotonic()
+        said, status, fix, why = "", {}, "", f"within {timeout:.0f} s"
+        while time.monotonic() < begin + timeout:
             found = get(kubeconfig, "application", os.environ["NAMESPACE"], os.environ["APPLICATION"])
             status = found["status"]
-            state = summary(status)
-            if not is_current(found):
-                state = "not compared with its source yet"
-            elif state == "Synced and Healthy":
+            state = summary(status) if is_current(found) else f"{summary(status)}, of what it followed before"
+            if state == "Synced and Healthy" and not is_running(status):
                 print(state)
                 return
             if state != said:
                 print(f"waiting for {os.environ['APPLICATION']}: {state}", flush=True)
                 said = state
-            missing_since = (missing_since or time.monotonic()) if lacks_path(status) else None
-            if missing_since and time.monotonic() > missing_since + GRACE:
-                source = found["spec"]["source"]
-                sys.exit(
-                    f"{source['repoURL']} has no folder {source['path']} at {source['targetRevision']}.\n"
-                    "Fix: push it there, or set iot:gitPath and iot:gitRevision to what the repository has."
-                )
+            fix = hopeless(status) if is_current(found) else ""
+            if not fix:
+                hopeful = time.monotonic()
+            elif time.monotonic() > hopeful + GRACE:
+                why = "and will not be"
+                break
             time.sleep(EVERY)
         sys.exit(
-            f"The Application {os.environ['APPLICATION']} was not Synced and Healthy within {timeout:.0f} s.\n"
+            f"The Application {os.environ['APPLICATION']} was not Synced and Healthy {why}.\n"
             + diagnosis(status, kubeconfig, os.environ["APP_NAMESPACE"])
-            + "\nFix: what is in Git, then run this again. `make status` shows where it is; Argo CD keeps trying."
+            + f"\nFix: {fix or 'what is in Git'}; then run this again. `make status` shows where it is; Argo CD keeps "
+            "trying."
         )
 
 
-def is_current(found: dict[str, Any]) -> bool:
-    """Tell whether the status is about the source that is wanted now: after a change it is the old one's at first."""
-    wanted = found.get("spec", {}).get("source", {})
-    compared = found["status"].get("sync", {}).get("comparedTo", {}).get("source", {})
-    return all(wanted.get(key) == compared.get(key) for key in SOURCE)
+def is_current(application: dict[str, Any]) -> bool:
+    """Tell whether an Application's status is of the source that it follows now, and not of the one before."""
+    spec, compared = application.get("spec", {}), application["status"].get("sync", {}).get("comparedTo", {})
+    return all(compared.get(key) == spec.get(key) for key in ("source", "sources"))
 
 
-def lacks_path(status: dict[str, Any]) -> bool:
-    """Tell whether Argo CD says that the repository does not have the folder."""
-    return any("app path does not exist" in each.get("message", "") for each in status.get("conditions", []))
+def is_running(status: dict[str, Any]) -> bool:
+    """Tell whether a sync is under way."""
+    return status.get("operationState", {}).get("phase") in {"Running", "Terminating"}
+
+
+def problems(status: dict[str, Any]) -> list[str]:
+    """Return what an Application complains about: its conditions, and what its last sync could not apply."""
+    found = [f"{each['type']}: {each.get('message', '')}" for each in status.get("conditions", [])]
+    operation = status.get("operationState", {})
+    result = operation.get("syncResult", {})
+    # What became of a commit that was replaced since is history.
+    if operation and result.get("revision") in (None, status.get("sync", {}).get("revision")):
+        found += [
+            f"{each.get('kind')} {each.get('name')}: {each.get('message', '')}"
+            for each in result.get("resources") or []
+            if each.get("status") == "SyncFailed"
+        ]
+        if operation.get("phase") != "Succeeded":
+            found.append(f"last sync {operation.get('phase')}: {operation.get('message', '')}")
+    return found
+
+
+def hopeless(status: dict[str, Any]) -> str:
+    """Return what to do about what no waiting puts right; empty when there is nothing of that kind."""
+    said = " ".join(problems(status))
+    return next((fix for words, fix in HOPELESS.items() if words in said), "")
 
 
 def summary(status: dict[str, Any]) -> str:
@@ -81,10 +108,7 @@ def summary(status: dict[str, Any]) -> str:
 def diagnosis(status: dict[str, Any], kubeconfig: Path, namespace: str) -> str:
     """Return what an Application says, and the pods and events of the namespace that it fills."""
     lines = [f"Application: {summary(status)}"]
-    lines += [f"condition {each['type']}: {each.get('message', '')}" for each in status.get("conditions", [])]
-    operation = status.get("operationState", {})
-    if operation:
-        lines.append(f"last sync {operation.get('phase')}: {operation.get('message', '')}")
+    lines += problems(status)
     lines += [
         f"{each.get('kind')} {each.get('name')}: {each['health'].get('status')} {each['health'].get('message', '')}"
         for each in status.get("resources", [])

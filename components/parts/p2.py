@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.core import pods
 from components.docker.image import AppImage, AppImageArgs
 from components.k3s import k3s
 from components.machines import preflight as machine_checks
@@ -41,7 +42,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
     image = _image(settings, server)
     namespace = kubernetes.core.v1.Namespace(
         NAMESPACE,
-        metadata=kubernetes.meta.v1.ObjectMetaArgs(name=NAMESPACE, labels=web.restricted()),
+        metadata=kubernetes.meta.v1.ObjectMetaArgs(name=NAMESPACE, labels=pods.restricted()),
         opts=pulumi.ResourceOptions(provider=cluster.provider, deleted_with=cluster.lifetime),
     )
     name = namespace.metadata.apply(lambda found: str(found.name or NAMESPACE))

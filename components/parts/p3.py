@@ -31,6 +31,7 @@ CLUSTER: Final = "iot-cluster"  # of the resources; a cluster of another name ta
 APP: Final = "flask-app"
 NAMESPACE: Final = "dev"
 MANIFESTS: Final = "manifests/p3"
+APP_PORT: Final = 8080  # of its containers, as manifests/p3 has it
 APP_NODE_PORT: Final = 30001  # as manifests/p3 has it
 
 
@@ -64,7 +65,14 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     repository = _repository(settings, root, cluster, argo, images)
     project = GitOpsProject(
         "iot",
-        GitOpsProjectArgs(cluster=cluster, repository=repository.url, namespace=NAMESPACE, argocd=argo.release),
+        GitOpsProjectArgs(
+            cluster=cluster,
+            repository=repository.url,
+            namespace=NAMESPACE,
+            app=APP,
+            port=APP_PORT,
+            argocd=argo.release,
+        ),
     )
     app = GitOpsApp(
         APP,
@@ -75,7 +83,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
             path=settings.git.path,
             project="iot",
             namespace=NAMESPACE,
-            depends_on=[project.project, *repository.ready, *images.app()],
+            depends_on=[*project.ready, *repository.ready, *images.app()],
             timeout=settings.timeout,
         ),
     )

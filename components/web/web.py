@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi.dynamic import Resource
 
-from components.core import versions
+from components.core import pods
 from components.core.dynamic import Provider
 from components.web.answers import SERVICE_PORT
 
@@ -25,14 +25,6 @@ HEALTH: Final = "/healthz"
 NAME_LABEL: Final = "app.kubernetes.io/name"
 # Traefik hears of a pod that is to end a moment after the pod does; until then the pod goes on answering.
 DRAIN: Final = 5  # seconds
-
-
-def restricted() -> dict[str, str]:
-    """Return the labels of a namespace that enforces the restricted Pod Security Standard of the pinned Kubernetes."""
-    minor = versions.K3S.rpartition(".")[0]
-    prefix = "pod-security.kubernetes.io"
-    modes = ("enforce", "warn", "audit")
-    return {f"{prefix}/{mode}": "restricted" for mode in modes} | {f"{prefix}/{mode}-version": minor for mode in modes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +113,7 @@ def _template(args: WebAppArgs, labels: dict[str, str]) -> kubernetes.core.v1.Po
         spec=kubernetes.core.v1.PodSpecArgs(
             automount_service_account_token=False,
             enable_service_links=False,
-            security_context=kubernetes.core.v1.PodSecurityContextArgs(
-                run_as_non_root=True,
-                run_as_user=USER_ID,
-                run_as_group=USER_ID,
-                seccomp_profile=kubernetes.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-            ),
+            security_context=pods.restricted_pod(USER_ID),
             containers=[_container(args)],
         ),
     )
@@ -158,11 +145,7 @@ def _container(args: WebAppArgs) -> kubernetes.core.v1.ContainerArgs:
         resources=kubernetes.core.v1.ResourceRequirementsArgs(
             requests={"cpu": "25m", "memory": "48Mi"}, limits={"cpu": "500m", "memory": "128Mi"}
         ),
-        security_context=kubernetes.core.v1.SecurityContextArgs(
-            allow_privilege_escalation=False,
-            read_only_root_filesystem=True,
-            capabilities=kubernetes.core.v1.CapabilitiesArgs(drop=["ALL"]),
-        ),
+        security_context=pods.RESTRICTED_CONTAINER,
     )
 
 

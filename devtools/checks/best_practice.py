@@ -20,7 +20,6 @@ EXCEPTIONS: Final = {
     "CKV_K8S_35": "Gitea's own settings are environment variables, and its Pod may read its Secret either way",
     "CKV_K8S_40": "Gitea's image runs as user 1000; its files belong to that user",
     "CKV_K8S_43": "an image that was built here has no digest of a registry; its ID is compared instead",
-    "CKV2_K8S_6": "a lab of one user on loopback; a real cluster's network policies are its owner's",
 }
 
 

@@ -24,9 +24,15 @@ VOLUMES: Final = {
 }
 
 
-def findings(objects: Sequence[Object]) -> Iterator[Finding]:
-    """Yield what refers to something that is not there. The objects are all that the stack or the folder has."""
+def findings(objects: Sequence[Object], namespaces: Sequence[str] = ()) -> Iterator[Finding]:
+    """Yield what refers to something that is not there.
+
+    Args:
+        objects: all that the stack or the folder has.
+        namespaces: those that are there besides.
+    """
     there = {(each.content.get("kind"), _namespace(each), _metadata(each).get("name")) for each in objects}
+    there |= {("Namespace", None, each) for each in namespaces}
     seen = set()
     for each in objects:
         key = (each.content.get("kind"), _namespace(each), _metadata(each).get("name"))

@@ -128,17 +128,13 @@ def in_argocd(config: Path) -> Line:
     """Tell where the Application is, and at which commit."""
     found = application.status(config)
     state, commit = application.summary(found), found.get("sync", {}).get("revision", "")
-    problems = [f"{each['type']}: {each.get('message', '')}" for each in found.get("conditions", [])]
-    operation = found.get("operationState", {})
-    failed = operation.get("phase") in {"Failed", "Error"}
-    if failed:
-        problems.append(f"the last sync failed: {operation.get('message', '')}")
-    ok = state == GOOD and not failed
+    problems = application.problems(found)
+    ok = state == GOOD and not problems
     return Line(
         name="application",
         ok=ok,
         found="; ".join([f"{state} at commit {commit[:SHORT] or 'unknown'}", *problems]),
-        fix="" if ok else f"wait a moment, or {LOOK}",
+        fix="" if ok else application.fix(found) or f"wait a moment, or {LOOK}",
         value=commit,
     )
 

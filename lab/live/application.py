@@ -49,6 +49,16 @@ def summary(found: dict[str, Any]) -> str:
     return wait_application.summary(found)
 
 
+def problems(found: dict[str, Any]) -> list[str]:
+    """Return what the Application complains about, such as a commit of which something was refused."""
+    return wait_application.problems(found)
+
+
+def fix(found: dict[str, Any]) -> str:
+    """Return what to do about what no waiting puts right; empty when there is nothing of that kind."""
+    return wait_application.hopeless(found)
+
+
 def diagnosis(config: Path) -> str:
     """Return what the Application, its pods and their events say, a line each.
 

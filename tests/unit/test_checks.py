@@ -109,9 +109,9 @@ def test_a_selector_that_selects_nothing_is_found(folder: Path) -> None:
 
 
 def test_an_object_that_is_there_twice_is_found(folder: Path) -> None:
-    (folder / "again.yaml").write_text((folder / "namespaces.yaml").read_text(encoding="utf-8"))
-    (found,) = found_in(folder)
-    assert "Namespace dev is there twice" in found
+    (folder / "again.yaml").write_text((folder / "deployment.yaml").read_text(encoding="utf-8"))
+    found = found_in(folder)
+    assert "Deployment dev/flask-app is there twice" in found[0]
 
 
 @pytest.mark.parametrize(

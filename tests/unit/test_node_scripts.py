@@ -395,7 +395,7 @@ def kubectl(programs: Programs) -> Programs:
 
 def status(sync: str, health: str, **more: Any) -> str:  # noqa: ANN401 - any JSON
     """Return an Application whose status is about the source that its spec names."""
-    about = {"status": sync, "comparedTo": {"source": WANTED}}
+    about = {"status": sync, "revision": "abc", "comparedTo": {"source": WANTED}}
     return json.dumps({"spec": {"source": WANTED}, "status": {"sync": about, "health": {"status": health}, **more}})
 
 
@@ -435,22 +435,9 @@ def test_what_is_synced_with_the_source_of_before_does_not_end_the_wait(kubectl:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "waiting for flask-app: not compared with its source yet",
+        "waiting for flask-app: Synced and Healthy, of what it followed before",
         "Synced and Healthy",
     ]
-
-
-def test_a_folder_that_git_does_not_have_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    lacking = status(
-        "Unknown", "Healthy", conditions=[{"type": "ComparisonError", "message": "app path does not exist"}]
-    )
-    monkeypatch.setattr(wait_application, "GRACE", 0.0)
-    monkeypatch.setattr(wait_application, "get", lambda *_: json.loads(lacking))
-    for key, value in {"TIMEOUT": "60", "KUBECONFIG_TEXT": "k", "APPLICATION": "a", "NAMESPACE": "n"}.items():
-        monkeypatch.setenv(key, value)
-    with pytest.raises(SystemExit, match="has no folder manifests/p3 at main") as stopped:
-        wait_application.main()
-    assert "iot:gitPath" in str(stopped.value)
 
 
 def test_each_state_on_the_way_is_said_once(kubectl: Programs) -> None:
@@ -479,7 +466,7 @@ def test_an_application_that_does_not_get_healthy_is_explained(kubectl: Programs
         status(
             "OutOfSync",
             "Degraded",
-            conditions=[{"type": "ComparisonError", "message": "app path does not exist"}],
+            conditions=[{"type": "ComparisonError", "message": "the repository is not reachable"}],
             operationState={"phase": "Failed", "message": "one or more objects failed to apply"},
             resources=[
                 {"kind": "Deployment", "name": "flask-app", "health": {"status": "Degraded", "message": "deadline"}},
@@ -507,7 +494,7 @@ def test_an_application_that_does_not_get_healthy_is_explained(kubectl: Programs
     for line in (
         "The Application flask-app was not Synced and Healthy within 2 s.",
         "  Application: OutOfSync and Degraded",
-        "  condition ComparisonError: app path does not exist",
+        "  ComparisonError: the repository is not reachable",
         "  last sync Failed: one or more objects failed to apply",
         "  Deployment flask-app: Degraded deadline",
         "  pod web-1: flask-app is waiting ImagePullBackOff no such image v9",
@@ -518,6 +505,73 @@ def test_an_application_that_does_not_get_healthy_is_explained(kubectl: Programs
     assert "web-2" not in message
     assert "Service flask-app" not in message
     assert "Fix: " in message
+
+
+def test_a_sync_that_is_under_way_does_not_end_the_wait(kubectl: Programs) -> None:
+    running = status("Synced", "Healthy", operationState={"phase": "Running", "syncResult": {"revision": "abc"}})
+    is_so(kubectl, "status", "\n".join([running, status("Synced", "Healthy")]))
+
+    assert wait(kubectl, "30").returncode == 0
+    assert len(kubectl.called("kubectl")) == 2
+
+
+REFUSED: dict[str, Any] = {
+    "phase": "Running",
+    "message": "one or more synchronization tasks are not valid. Retrying attempt #3",
+    "syncResult": {
+        "revision": "abc",
+        "resources": [
+            {
+                "kind": "Namespace",
+                "name": "dev",
+                "status": "SyncFailed",
+                "message": "resource :Namespace is not permitted in project iot",
+            }
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "said", "fix"),
+    [
+        (
+            {"conditions": [{"type": "ComparisonError", "message": "manifests/x: app path does not exist"}]},
+            "manifests/x: app path does not exist",
+            "iot:gitPath",
+        ),
+        (
+            {"conditions": [{"type": "ComparisonError", "message": "unable to resolve 'x' to a commit SHA"}]},
+            "unable to resolve 'x'",
+            "iot:gitRevision",
+        ),
+        ({"operationState": REFUSED}, "Namespace dev: resource :Namespace is not permitted", "take it out of Git"),
+    ],
+)
+def test_what_no_waiting_puts_right_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], said: str, fix: str
+) -> None:
+    monkeypatch.setattr(wait_application, "GRACE", 0.0)
+    monkeypatch.setattr(
+        wait_application, "get", lambda *_: {"items": []} | json.loads(status("Unknown", "Healthy", **more))
+    )
+    names = ("KUBECONFIG_TEXT", "APPLICATION", "NAMESPACE", "APP_NAMESPACE")
+    for key, value in {**dict.fromkeys(names, "any"), "TIMEOUT": "60"}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(SystemExit) as stopped:
+        wait_application.main()
+    message = str(stopped.value)
+
+    assert "was not Synced and Healthy and will not be" in message
+    assert said in message
+    assert fix in message.rpartition("Fix: ")[2]
+
+
+def test_a_commit_that_was_refused_and_taken_back_is_history(kubectl: Programs) -> None:
+    taken_back = REFUSED | {"phase": "Failed", "syncResult": REFUSED["syncResult"] | {"revision": "before"}}
+    is_so(kubectl, "status", status("OutOfSync", "Healthy", operationState=taken_back))
+
+    assert "not permitted" not in failed(wait(kubectl))
 
 
 def event(reason: str, message: str, **times: str | None) -> dict[str, Any]:

@@ -455,7 +455,7 @@ def test_the_project_allows_one_repository_one_namespace_and_few_kinds(any_p3: g
 
     assert spec["sourceRepos"] == [source["repoURL"]]
     assert spec["destinations"] == [{"server": "https://kubernetes.default.svc", "namespace": "dev"}]
-    assert spec["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace", "name": "dev"}]
+    assert spec["clusterResourceWhitelist"] == []
     assert spec["namespaceResourceWhitelist"] == [
         {"group": "apps", "kind": "Deployment"},
         {"group": "", "kind": "Service"},
@@ -476,7 +476,45 @@ def test_the_project_allows_every_kind_in_the_manifests(embedded: graph.Graph) -
     for document in documents:
         group = document["apiVersion"].rpartition("/")[0]
         assert (group, document["kind"]) in allowed
-        assert "dev" in (document["metadata"].get("namespace"), document["metadata"]["name"])
+        assert document["metadata"]["namespace"] == "dev"
+
+
+def test_who_may_push_can_not_change_what_pods_of_the_namespace_may_do(any_p3: graph.Graph) -> None:
+    """With the Namespace among Git's, its Pod Security labels were too."""
+    application = next(node for node in in_cluster(any_p3) if node.inputs.get("kind") == "Application")
+    namespace = any_p3.named("iot-namespace")
+    (document,) = yaml.safe_load_all((ROOT / "manifests/namespaces.yaml").read_text(encoding="utf-8"))
+
+    assert namespace.inputs["metadata"]["name"] == "dev"
+    assert namespace.inputs["metadata"]["labels"] == document["metadata"]["labels"]
+    assert "syncOptions" not in application.inputs["spec"]["syncPolicy"]
+    assert namespace.urn in application.depends_on
+
+
+def test_a_namespace_of_a_cluster_that_is_not_ours_outlives_the_stack(
+    existing: graph.Graph, embedded: graph.Graph
+) -> None:
+    for of, kept in ((existing, True), (embedded, False)):
+        namespaces = of.of_type("kubernetes:core/v1:Namespace")
+        assert len(namespaces) == 3
+        assert [node.options.get("retainOnDelete", False) for node in namespaces] == [kept] * 3
+
+
+def test_only_what_has_a_node_port_is_reached_from_outside_its_namespace(embedded: graph.Graph) -> None:
+    found = {}
+    for node in embedded.of_type("kubernetes:networking.k8s.io/v1:NetworkPolicy"):
+        spec = node.inputs["spec"]
+        labels = spec["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name", "all")
+        ports = [port["port"] for rule in spec.get("ingress", []) for port in rule["ports"]]
+        found[node.inputs["metadata"]["namespace"], labels] = (spec["policyTypes"], ports)
+
+    assert found == {
+        ("dev", "all"): (["Ingress"], []),
+        ("dev", "flask-app"): (["Ingress"], [8080]),
+        ("gitea", "all"): (["Ingress"], []),
+        ("gitea", "gitea"): (["Ingress"], [3000]),
+    }
+    assert release(embedded)["values"]["global"]["networkPolicy"] == {"create": True, "defaultDenyIngress": True}
 
 
 def test_the_application_is_synced_pruned_healed_and_retried(any_p3: graph.Graph) -> None:
@@ -484,6 +522,7 @@ def test_the_application_is_synced_pruned_healed_and_retried(any_p3: graph.Graph
 
     assert spec["syncPolicy"]["automated"] == {"prune": True, "selfHeal": True}
     assert spec["syncPolicy"]["retry"]["limit"] > 0
+    assert spec["syncPolicy"]["retry"]["refresh"] is True
     assert set(spec["syncPolicy"]["retry"]["backoff"]) == {"duration", "factor", "maxDuration"}
     assert spec["destination"]["namespace"] == "dev"
     assert spec["project"] == next(

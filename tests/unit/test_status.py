@@ -212,7 +212,7 @@ def test_a_sync_that_was_refused_is_told_although_what_runs_is_healthy(
     refused = "one or more synchronization tasks are not valid: resource :Namespace is not permitted in project iot"
     lab.objects[APPLICATION]["status"]["operationState"] = {"phase": "Failed", "message": refused}
     assert lab.run() == 1
-    assert f"the last sync failed: {refused}" in capsys.readouterr().out
+    assert f"last sync Failed: {refused}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("second", "code"), [("app2", 0), ("app3", 1)])

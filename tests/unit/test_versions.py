@@ -102,7 +102,7 @@ def test_the_manifests_run_the_first_version_of_the_app() -> None:
 
 
 def test_the_security_standard_is_that_of_the_clusters_kubernetes() -> None:
-    (namespace,) = yaml.safe_load_all(text("manifests/p3/namespaces.yaml"))
+    (namespace,) = yaml.safe_load_all(text("manifests/namespaces.yaml"))
     minor = versions.K3S.rpartition(".")[0]
 
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce-version"] == minor

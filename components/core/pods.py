@@ -1,0 +1,107 @@
+"""What every namespace and every pod of ours has in common: who may run there, as what, and who may reach it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pulumi_kubernetes as kubernetes
+
+from components.core import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pulumi
+
+    from components.core.cluster import Cluster
+
+# The restricted Pod Security Standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+RESTRICTED_CONTAINER: Final = kubernetes.core.v1.SecurityContextArgs(
+    allow_privilege_escalation=False,
+    read_only_root_filesystem=True,
+    capabilities=kubernetes.core.v1.CapabilitiesArgs(drop=["ALL"]),
+)
+
+
+def restricted_pod(user: int, *, owns_volumes: bool = False) -> kubernetes.core.v1.PodSecurityContextArgs:
+    """Return the security context of a pod that meets the restricted Pod Security Standard.
+
+    Args:
+        user: ID of the image's user and group.
+        owns_volumes: whether its volumes are given to that group.
+    """
+    volumes = {"fs_group": user, "fs_group_change_policy": "OnRootMismatch"} if owns_volumes else {}
+    return kubernetes.core.v1.PodSecurityContextArgs(
+        run_as_non_root=True,
+        run_as_user=user,
+        run_as_group=user,
+        seccomp_profile=kubernetes.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+        **volumes,  # type: ignore[arg-type] # a number and a text
+    )
+
+
+def restricted() -> dict[str, str]:
+    """Return the labels of a namespace that enforces the restricted Pod Security Standard of the pinned Kubernetes."""
+    minor = versions.K3S.rpartition(".")[0]
+    prefix = "pod-security.kubernetes.io"
+    modes = ("enforce", "warn", "audit")
+    return {f"{prefix}/{mode}": "restricted" for mode in modes} | {f"{prefix}/{mode}-version": minor for mode in modes}
+
+
+def namespace(name: str, of: str, cluster: Cluster, parent: pulumi.Resource) -> kubernetes.core.v1.Namespace:
+    """Make a namespace that enforces the restricted Pod Security Standard.
+
+    Args:
+        name: of the resource.
+        of: its name in the cluster.
+        cluster: where it is.
+        parent: the component that it belongs to.
+    """
+    return kubernetes.core.v1.Namespace(
+        name,
+        metadata=kubernetes.meta.v1.ObjectMetaArgs(
+            name=of,
+            labels=restricted(),
+            # It may have been Argo CD's, by a manifest in Git; what is in it must not go with that manifest.
+            annotations={"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"},
+        ),
+        # In a cluster that is not ours it may have been there before, with what others have in it.
+        opts=cluster.inside(parent, retain_on_delete=cluster.lifetime is None),
+    )
+
+
+def reachable(
+    name: str, of: kubernetes.core.v1.Namespace, pods: Mapping[str, str], port: int, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Let nothing into a namespace but what asks for one port of some of its pods.
+
+    Args:
+        name: what the resources' names begin with.
+        of: the namespace.
+        pods: labels of the pods that can be reached, from anywhere: a node port's callers are outside.
+        port: of their containers.
+        opts: of the NetworkPolicies.
+    """
+    rules = {
+        "deny": kubernetes.networking.v1.NetworkPolicySpecArgs(
+            pod_selector=kubernetes.meta.v1.LabelSelectorArgs(), policy_types=["Ingress"]
+        ),
+        "allow": kubernetes.networking.v1.NetworkPolicySpecArgs(
+            pod_selector=kubernetes.meta.v1.LabelSelectorArgs(match_labels=pods),
+            policy_types=["Ingress"],
+            ingress=[
+                kubernetes.networking.v1.NetworkPolicyIngressRuleArgs(
+                    ports=[kubernetes.networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")]
+                )
+            ],
+        ),
+    }
+    return [
+        kubernetes.networking.v1.NetworkPolicy(
+            f"{name}-{rule}",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=f"ingress-{rule}", namespace=of.metadata.name),
+            spec=spec,
+            opts=opts,
+        )
+        for rule, spec in rules.items()
+    ]
