@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
         local.prepare()
         local.check_version(args.stack)
         setup.fetch(wanted)
+        stack.mend(args.stack)
         say(f"pulumi destroy --stack {args.stack}")
         command = ["pulumi", "destroy", "--stack", args.stack, "--yes", "--skip-preview"]
         stack.become([*command, *stack.QUIET, *args.arguments])

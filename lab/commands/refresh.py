@@ -25,4 +25,5 @@ def run(args: argparse.Namespace) -> int:
     stack.require(args.stack)
     local.check_version(args.stack)
     setup.fetch(wanted)
+    stack.mend(args.stack)
     stack.become(["pulumi", "refresh", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])

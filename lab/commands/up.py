@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     # What has to be installed by hand comes first: nobody wants to hear of it after a long download.
     setup.host(wanted)
     setup.fetch(wanted)
+    stack.mend(args.stack)
     local.check_version(args.stack)
     stack.ensure(args.stack)
     say(f"pulumi up --stack {args.stack}")

@@ -39,6 +39,20 @@ def _resources(path: Path) -> list[dict[str, Any]]:
     return [each for each in latest.get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
 
 
+def orphans(stack: str) -> set[str]:
+    """Return what in a stack's state in .lab/state is deleted and still to be made again, by a provider that is gone.
+
+    An ``up`` leaves that when it replaces a lost cluster and fails after the cluster's new provider is there; every
+    later command of Pulumi's then stops with "could not find provider".
+    """
+    path = STACKS / f"{stack}.json"
+    found = _resources(path) if path.exists() and not has_own_backend() else []
+    there = {f"{each['urn']}::{each.get('id')}" for each in found}
+    return {
+        each["urn"] for each in found if each.get("pendingReplacement") and each.get("provider", "") not in {"", *there}
+    }
+
+
 def check_version(stack: str) -> None:
     """Stop when the stack's state in .lab/state names code that this version of the project does not have.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from components.core.errors import LabError
 from lab.host import local, paths
+from lab.host.console import say
 from lab.host.environment import environment
 
 if TYPE_CHECKING:
@@ -93,6 +96,37 @@ def ensure(stack: str) -> None:
     if not exists(stack):
         pulumi("stack", "init", "--secrets-provider", "passphrase", "--stack", stack)
         local.settle(stack)
+
+
+def mend(stack: str) -> None:
+    """Take out of a stack's state what an interrupted rebuild has deleted, and nobody can make again from there."""
+    gone = local.orphans(stack)
+    if not gone:
+        return
+    state = json.loads(pulumi("stack", "export", "--stack", stack))
+    state["deployment"]["resources"] = without(gone, state["deployment"]["resources"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.json"
+        path.write_text(json.dumps(state), encoding="utf-8")
+        pulumi("stack", "import", "--stack", stack, "--file", str(path))
+    say(f"{len(gone)} resources that went with a lost cluster are to be made anew")
+
+
+def without(gone: set[str], resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the resources of a state without some, and without what the others say of them."""
+    return [
+        each
+        | {"dependencies": [urn for urn in each.get("dependencies") or [] if urn not in gone]}
+        | {
+            "propertyDependencies": {
+                key: [urn for urn in urns or [] if urn not in gone]
+                for key, urns in (each.get("propertyDependencies") or {}).items()
+            }
+        }
+        | ({"deletedWith": ""} if each.get("deletedWith") in gone else {})
+        for each in resources
+        if each["urn"] not in gone
+    ]
 
 
 def outputs(stack: str, *, show_secrets: bool = False) -> dict[str, Any]:
