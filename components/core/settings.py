@@ -108,7 +108,8 @@ class ImageSettings:
     """Which image the app runs.
 
     Attributes:
-        reference: an image in a registry, with its tag; None means that app/ is built.
+        reference: an image in a registry, with its tag or, for an existing cluster, its digest; None means that
+            app/ is built.
         built: the name of the image that is built then; every stack has one of its own, which goes with it.
         version: the version that p2 runs when app/ is built.
     """
@@ -119,8 +120,9 @@ class ImageSettings:
 
     @property
     def repository(self) -> str:
-        """The image's name without its tag."""
-        return self.reference.rpartition(":")[0] if self.reference else self.built
+        """The image's name without its tag and its digest."""
+        match = IMAGE.fullmatch(self.reference or "")
+        return match["repository"] if match else self.built
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,17 +324,19 @@ class _Reader:
             )
         return self._config.get_secret(key)
 
-    def image(self, key: str) -> str | None:
+    def image(self, key: str, *, digest: bool = False) -> str | None:
         value = self.text(key)
         if not value:
             return None
         match = IMAGE.fullmatch(value)
-        # An image that is named by its digest is saved without its tag, and so can't be brought into a node.
-        if not match or not match["tag"] or match["tag"] == "latest" or match["digest"]:
+        if not match or match["tag"] == "latest" or not (match["tag"] or match["digest"]):
+            self.refuse(key, value, "an image with a tag that is not latest, such as registry.example/flask-app:v1")
+        elif match["digest"] and not digest:
             self.refuse(
                 key,
                 value,
-                "an image with a tag that is not latest and without a digest, such as registry.example/flask-app:v1",
+                "an image without a digest: Docker saves one that is named by it without its tag, so that it can't be "
+                f"brought into a node (an existing cluster, {PROJECT}:kubeconfig, pulls it itself)",
             )
         return value
 
@@ -471,7 +475,11 @@ def _apps(reader: _Reader) -> tuple[AppSettings, ...]:
 def _image(reader: _Reader, stack: str) -> ImageSettings:
     # manifests/p3 names the image of the stack p3.
     own = versions.APP_REPOSITORY if stack == "p3" else f"{versions.APP_REPOSITORY}-{stack.lower()}"
-    image = ImageSettings(reference=reader.image("appImage"), built=own, version=reader.text("appVersion"))
+    image = ImageSettings(
+        reference=reader.image("appImage", digest=bool(reader.text("kubeconfig"))),
+        built=own,
+        version=reader.text("appVersion"),
+    )
     if not image.reference and image.version not in versions.APP_VERSIONS:
         reader.refuse("appVersion", image.version, f"one of {', '.join(versions.APP_VERSIONS)}")
     return image

@@ -12,6 +12,7 @@ from pulumi.runtime import is_dry_run
 from components.core import versions
 from components.core.cluster import Cluster, ExistingCluster, ExistingClusterArgs
 from components.core.run import script_hash
+from components.core.settings import IMAGE
 from components.docker.image import AppImage, AppImageArgs
 from components.gitops import argocd, manifests
 from components.gitops import chart as charts
@@ -186,7 +187,8 @@ def _first_commit(settings: Settings, root: Path) -> dict[str, str]:
     for name, text in manifests.read(root / MANIFESTS).items():
         changed = manifests.set_node_port(text, name, APP_NODE_PORT, settings.app_port.node_port)
         for image in manifests.images(text, name):
-            repository, _, tag = image.rpartition(":")
+            match = IMAGE.fullmatch(image)
+            repository, tag = (match["repository"], match["tag"]) if match else ("", "")
             if repository == versions.APP_REPOSITORY and settings.image.repository != repository:
                 wanted = settings.image.reference or f"{settings.image.built}:{tag}"
                 changed = manifests.set_image(changed, name, repository, wanted)

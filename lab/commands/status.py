@@ -146,7 +146,12 @@ def in_git(outputs: Mapping[str, Any]) -> Line:
     with git.cloned(source) as clone:
         found = manifest_tags.tags(manifest_tags.read(clone.root / source.path), outputs["image"])
         tag, head = manifest_tags.one_of(found), clone.head
-    return Line(name="git", ok=True, found=f"{tag} at commit {head[:SHORT]} of {source.revision}", value=tag)
+    return Line(
+        name="git",
+        ok=True,
+        found=f"{tag} at commit {head[:SHORT]} of {source.revision}",
+        value="" if "sha256:" in tag else tag,
+    )
 
 
 def running(url: str) -> Line:
@@ -196,7 +201,8 @@ def _compared(lines: list[Line]) -> list[Line]:
         # It is what has to be put right first; what is inside can't be looked at before.
         return [line if line.name == "cluster" else replace(line, fix="") for line in lines]
     wanted, app = by_name.get("git"), by_name.get("app")
-    if not (wanted and app and wanted.ok and app.ok) or wanted.value == app.value:
+    # A digest in Git says nothing of the version.
+    if not (wanted and app and wanted.ok and app.ok and wanted.value) or wanted.value == app.value:
         return lines
     late = Line(
         name="app",

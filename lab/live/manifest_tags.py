@@ -42,6 +42,8 @@ def _text(path: Path) -> str:
 def tags(texts: dict[Path, str], repository: str) -> dict[Path, list[str]]:
     """Return the tags with which containers run an image, by the manifests' paths; "" stands for none.
 
+    A digest stands for itself where there is no tag.
+
     Args:
         texts: the manifests.
         repository: the image without its tag.
@@ -55,7 +57,7 @@ def tags(texts: dict[Path, str], repository: str) -> dict[Path, list[str]]:
         for reference in manifests.images(text, path.name):
             match = IMAGE.fullmatch(reference)
             if match and match["repository"] == repository:
-                found.setdefault(path, []).append(match["tag"] or "")
+                found.setdefault(path, []).append(match["tag"] or match["digest"] or "")
             else:
                 others.append(reference)
     if not found:

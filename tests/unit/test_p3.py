@@ -563,6 +563,15 @@ def test_the_first_commit_has_the_image_and_the_node_port_that_are_set(build: Bu
     assert [each["nodePort"] for each in service["spec"]["ports"]] == [31001]
 
 
+def test_the_first_commit_can_have_an_image_by_its_digest(build: Build, kubeconfig: str) -> None:
+    reference = f"broly20/flask-app-p3@sha256:{'0' * 64}"
+    of = build("p3", appImage=reference, kubeconfig=kubeconfig)
+    data = of.named("gitea-setup").inputs["data"]
+
+    assert f"image: {reference}" in data["file.manifests__p3__deployment.yaml"]
+    assert of.outputs["image"] == "broly20/flask-app-p3"
+
+
 def test_the_embedded_server_has_no_open_registration_and_no_anonymous_reader(embedded: graph.Graph) -> None:
     deployment = spec_of(embedded, "Deployment")
     containers = deployment["template"]["spec"]["containers"] + deployment["template"]["spec"]["initContainers"]

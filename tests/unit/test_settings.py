@@ -114,6 +114,13 @@ def test_an_image_is_split_at_its_tag(reference: str, repository: str) -> None:
     assert load(appImage=reference).image.repository == repository
 
 
+@pytest.mark.parametrize("name", ["a/b", "registry.example:5000/a/b:v1"])
+def test_an_existing_cluster_can_pull_an_image_by_its_digest(name: str) -> None:
+    reference = f"{name}@sha256:{'0' * 64}"
+    image = load(kubeconfig="Pulumi.yaml", appImage=reference).image
+    assert (image.reference, image.repository) == (reference, name.removesuffix(":v1"))
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -174,7 +181,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("p3", {"appImage": "Broly20/App v2"}, ["iot:appImage is 'Broly20/App v2'", "an image with a tag"]),
     ("p3", {"appImage": "broly20/app"}, ["iot:appImage is 'broly20/app'", "an image with a tag"]),
     ("p3", {"appImage": "broly20/app:latest"}, ["iot:appImage", "not latest"]),
-    ("p3", {"appImage": f"a/b:v1@sha256:{'0' * 64}"}, ["iot:appImage", "without a digest"]),
+    ("p3", {"appImage": f"a/b:v1@sha256:{'0' * 64}"}, ["iot:appImage", "without a digest", "iot:kubeconfig"]),
     ("p3", {"k3sImage": "rancher/k3s:latest"}, ["iot:k3sImage", "not latest"]),
     ("p3", {"k3sImage": "rancher/k3s:v1.36.3+k3s1"}, ["iot:k3sImage", "an image with a tag"]),
     (

@@ -11,6 +11,7 @@ from components.core.errors import LabError
 from components.parts import p3
 from lab.commands import tag
 from lab.host import paths
+from lab.live import manifest_tags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,15 @@ def test_only_the_tag_changes(manifest: Path, *, folder: bool, capsys: pytest.Ca
     change(manifest.parent if folder else manifest)
     assert manifest.read_bytes() == before.replace(b"iot-lab/flask-app:v1", b"iot-lab/flask-app:v2")
     assert capsys.readouterr().out == "iot-lab/flask-app: v1 -> v2 in deployment.yaml\n"
+
+
+def test_a_digest_stands_for_itself_until_a_tag_takes_its_place(manifest: Path) -> None:
+    digest = f"sha256:{'0' * 64}"
+    pinned = manifest.read_bytes().replace(b":v1", f"@{digest}".encode())
+    manifest.write_bytes(pinned)
+    assert manifest_tags.one_of(manifest_tags.tags(manifest_tags.read(manifest.parent), IMAGE)) == digest
+    change(manifest)
+    assert manifest.read_bytes() == pinned.replace(f"@{digest}".encode(), b":v2")
 
 
 def test_line_endings_stay(manifest: Path) -> None:
