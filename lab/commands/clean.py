@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
 from components.core.errors import LabError
 from lab.host import local, paths
 from lab.host.console import say
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse
@@ -24,6 +26,9 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has th
         LabError: a stack has resources, which nothing would know about any more.
     """
     up = [name for name, count in local.states().items() if count]
+    if local.has_own_backend():
+        # What those stacks' secrets are encrypted with is in .lab, wherever their state is.
+        up += [each["name"] for each in json.loads(stack.pulumi("stack", "ls", "--json")) if each.get("resourceCount")]
     if up:
         stacks = " and ".join(f"make destroy STACK={name}" for name in up)
         raise LabError(f"still up: {', '.join(up)}", why="without .lab nothing could remove them", fix=stacks)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.commands import setup
 from lab.host import local, needs
 from lab.host.console import say
-from lab.live import stack
+from lab.live import locks, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
         local.prepare()
         local.check_version(args.stack)
         setup.fetch(wanted)
+        locks.recover(args.stack)
         stack.mend(args.stack)
         say(f"pulumi destroy --stack {args.stack}")
         command = ["pulumi", "destroy", "--stack", args.stack, "--yes", "--skip-preview"]

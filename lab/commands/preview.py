@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     local.prepare()
     further = [*stack.QUIET, *policy_pack(wanted=args.policy or os.environ.get("POLICY") == "1"), *args.arguments]
     if args.stack:
-        setup.fetch(replace(needs.of(args.stack), tools=("pulumi",)))
+        setup.fetch(replace(needs.of(args.stack, args.arguments), tools=("pulumi",)))
         stack.ensure(args.stack)
         stack.become(["pulumi", "preview", "--stack", args.stack, *further])
     for name in PARTS:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lab.commands import setup
 from lab.host import local, needs
-from lab.live import stack
+from lab.live import locks, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -25,5 +25,6 @@ def run(args: argparse.Namespace) -> int:
     stack.require(args.stack)
     local.check_version(args.stack)
     setup.fetch(wanted)
+    locks.recover(args.stack)
     stack.mend(args.stack)
     stack.become(["pulumi", "refresh", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])

@@ -26,6 +26,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = needs.of(args.stack)
     local.prepare()
     fetch(wanted)
+    # From here on `pulumi config set --stack` works, also where something is missing that a setting can do without.
+    stack.ensure(args.stack)
     host(wanted)
     say(f"the stack {args.stack} has all it needs: make up STACK={args.stack}")
     return 0

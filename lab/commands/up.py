@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.commands import setup
 from lab.host import local, needs
 from lab.host.console import say
-from lab.live import stack
+from lab.live import locks, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run `pulumi up` in place of this process."""
-    wanted = needs.of(args.stack)
+    wanted = needs.of(args.stack, args.arguments)
     local.prepare()
     # What has to be installed by hand comes first: nobody wants to hear of it after a long download.
     setup.host(wanted)
@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     stack.mend(args.stack)
     local.check_version(args.stack)
     stack.ensure(args.stack)
+    locks.recover(args.stack)
     say(f"pulumi up --stack {args.stack}")
     # No preview first: the program checks its settings before it creates anything, and `make preview` is there.
     stack.become(["pulumi", "up", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])

@@ -33,9 +33,19 @@ def states() -> dict[str, int]:
     return {path.stem: len(_resources(path)) for path in sorted(STACKS.glob("*.json"))}
 
 
-def _resources(path: Path) -> list[dict[str, Any]]:
+def has_pending(stack: str) -> bool:
+    """Tell whether the state of a stack in .lab/state has operations that were begun and not ended."""
+    path = STACKS / f"{stack}.json"
+    return path.exists() and bool(_latest(path).get("pending_operations"))
+
+
+def _latest(path: Path) -> dict[str, Any]:
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    latest = state["checkpoint"].get("latest") or {}
+    return state["checkpoint"].get("latest") or {}
+
+
+def _resources(path: Path) -> list[dict[str, Any]]:
+    latest = _latest(path)
     return [each for each in latest.get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
 
 
@@ -76,8 +86,10 @@ def prepare() -> None:
     Raises:
         LabError: there is a state whose passphrase is gone.
     """
-    paths.STATE.mkdir(parents=True, exist_ok=True)
-    if not has_own_backend() and states() and not paths.PASSPHRASE.exists():
+    for folder in (paths.LAB, paths.STATE):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    if not paths.PASSPHRASE.exists():
         _check_passphrase_given()
     if ensure_passphrase() and not states():
         # What an earlier .lab has left there fits a passphrase that is gone.
@@ -88,10 +100,17 @@ def prepare() -> None:
 def _check_passphrase_given() -> None:
     if "PULUMI_CONFIG_PASSPHRASE" in os.environ or os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
         return
+    if has_own_backend():
+        # Which stacks are there can't be asked without it; a salt says that some were made with one.
+        known, state = [path.name for path in salted()], os.environ["PULUMI_BACKEND_URL"]
+    else:
+        known, state = list(states()), ".lab/state"
+    if not known:
+        return
     raise LabError(
-        f"{paths.PASSPHRASE} is gone, and .lab/state was encrypted with it",
-        why=f"it knows the stacks {', '.join(states())}",
-        fix="put the file back, set PULUMI_CONFIG_PASSPHRASE, or remove .lab/state when nothing of them runs any more",
+        f"{paths.PASSPHRASE} is gone, and {state} was encrypted with it",
+        why=f"it knows the stacks {', '.join(known)}",
+        fix=f"put the file back, set PULUMI_CONFIG_PASSPHRASE, or remove {state} when nothing of them runs any more",
     )
 
 
@@ -101,16 +120,20 @@ def forget_salts() -> None:
     Raises:
         LabError: one of them has encrypted values, which only that passphrase can read.
     """
-    for path in sorted(paths.ROOT.glob("Pulumi.*.yaml")):
+    for path in salted():
         text = path.read_text(encoding="utf-8")
-        if SALT not in text:
-            continue
         if has_secrets(text):
             raise LabError(
                 f"{path.name} has values that only the passphrase in .lab/passphrase can read",
                 fix=f"keep that passphrase, or remove the values (`secure:`) from {path.name}",
             )
         path.write_text(without_salt(text), encoding="utf-8")
+
+
+def salted() -> list[Path]:
+    """Return the stacks' files that are tied to a passphrase."""
+    files = sorted(paths.ROOT.glob("Pulumi.*.yaml"))
+    return [path for path in files if SALT in path.read_text(encoding="utf-8")]
 
 
 def without_salt(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import platform
 import re
 import shutil
@@ -79,13 +80,17 @@ class Needs:
     provider: str | None
 
 
-def of(stack: str) -> Needs:
+def of(stack: str, arguments: Sequence[str] = ()) -> Needs:
     """Return what a stack needs, from its settings.
+
+    Args:
+        stack: the stack's name.
+        arguments: those of `pulumi up` or `pulumi preview`, which may set settings as well.
 
     Raises:
         LabError: there is no such stack.
     """
-    config = project.stack_config(stack, paths.ROOT)
+    config = project.stack_config(stack, paths.ROOT, _overrides(arguments))
 
     def setting(key: str) -> str:
         return config.get(f"{settings.PROJECT}:{key}", "")
@@ -116,6 +121,15 @@ def of(stack: str) -> Needs:
     )
 
 
+def _overrides(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the settings that ``--config KEY=VALUE`` sets; the engine writes them to the stack's file as well."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    given, _ = parser.parse_known_args(arguments)
+    pairs = (each.partition("=") for each in given.config)
+    return {key.removeprefix(f"{settings.PROJECT}:"): value for key, _, value in pairs}
+
+
 def checks(needs: Needs) -> list[Check]:
     """Return a check per need, all asked at the same time."""
     fetched: list[Callable[[], Check]] = [partial(tool, tools.TOOLS[name]) for name in needs.tools]
@@ -134,6 +148,7 @@ def host_checks(needs: Needs) -> list[Check]:
         asked.append(partial(program, "vagrant", fix=VAGRANT))
     if needs.provider in PROVIDERS:
         name, fix = PROVIDERS[needs.provider]
+        fix += f'; or another provider: make up STACK={needs.part} ARGS="--config iot:vagrantProvider=docker"'
         asked.append(partial(program, name, fix=fix))
     return _ask(asked)
 

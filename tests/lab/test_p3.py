@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -211,6 +212,24 @@ def test_refresh_notices_the_loss_too_and_up_rebuilds(lab: Lab) -> None:
     lab.run("docker", "image", "rm", "--force", "iot-lab/flask-app:v1", "iot-lab/flask-app:v2")
     lab.pulumi("refresh", "--skip-preview")
     lab.pulumi("up", "--skip-preview")
+    eventually("the app answers again", lambda: message() == "v1", message)
+
+
+def test_a_run_that_was_killed_is_gone_on_with(lab: Lab) -> None:
+    lab.run("k3d", "cluster", "delete", CLUSTER)
+    # With the project's own backend, as users have it.
+    env = {key: value for key, value in lab.env.items() if key != "PULUMI_BACKEND_URL"}
+    up = ["pulumi", "up", "--stack", "p3", "--yes", "--skip-preview", "--non-interactive"]
+    pods = ["docker", "exec", NODE, "kubectl", "--namespace=argocd", "get", "pods", "--output=name"]
+    with subprocess.Popen(up, cwd=lab.folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        # In the middle of Argo CD's Helm Release.
+        eventually("a pod of Argo CD", lambda: bool(lab.run(*pods, check=False).stdout), lambda: "none", seconds=180)
+        process.kill()
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "up"], cwd=lab.folder, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "an earlier run of p3 was killed" in done.stderr
     eventually("the app answers again", lambda: message() == "v1", message)
 
 

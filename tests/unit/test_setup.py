@@ -6,7 +6,9 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,7 @@ from components.core import versions
 from components.core.errors import LabError
 from lab.commands import clean, destroy, doctor, setup
 from lab.host import chart, docker, environment, local, needs, paths, plugins
+from lab.live import locks
 from tests.site import link_commands, write_command
 
 ROOT: Final = Path(__file__).parents[2]
@@ -194,6 +197,98 @@ def test_clean_refuses_while_a_stack_is_up(project: Path) -> None:
     assert paths.PASSPHRASE.exists()
 
 
+def test_clean_asks_the_users_own_backend(project: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
+    local.prepare()
+    listed = [{"name": "p1", "resourceCount": 7}, {"name": "p2"}]
+    write_command(path, "pulumi", f"#!/bin/sh\necho '{json.dumps(listed)}'\n")
+    with pytest.raises(LabError, match=r"still up: p1\."):
+        clean.run(arguments())
+    assert paths.PASSPHRASE.exists()
+
+
+def test_a_lost_passphrase_of_the_users_own_backend_is_not_replaced(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
+    (project / "Pulumi.p3.yaml").write_text(STACK_FILE + SALT, encoding="utf-8")
+    with pytest.raises(LabError, match=r"passphrase is gone.*s3://states.*Pulumi\.p3\.yaml"):
+        local.prepare()
+    assert not paths.PASSPHRASE.exists()
+    assert SALT in (project / "Pulumi.p3.yaml").read_text(encoding="utf-8")
+
+
+def test_what_is_local_is_its_owners_alone(project: Path) -> None:
+    paths.STATE.mkdir(parents=True, mode=0o755)
+    local.prepare()
+    assert [folder.stat().st_mode & 0o777 for folder in (paths.LAB, paths.STATE)] == [0o700, 0o700]
+
+
+def lock(stack: str, pid: int, host: str = "") -> Path:
+    """Write a lock as the engine does."""
+    path = paths.STATE / ".pulumi" / "locks" / "organization" / "iot" / stack / "1f2e.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "pid": pid,
+        "username": "me",
+        "hostname": host or socket.gethostname(),
+        "timestamp": "2026-01-01T00:00:00Z",
+    }
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def ended() -> int:
+    """Return the number of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_the_lock_of_a_run_that_was_killed_is_taken_away_with_what_it_had_begun(
+    project: Path, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bring_up("p3", "k3d:index:Nodes")
+    state = local.STACKS / "p3.json"
+    pending = [{"type": "creating", "resource": {"urn": "urn:x"}}]
+    content = json.loads(state.read_text(encoding="utf-8"))
+    content["checkpoint"]["latest"]["pending_operations"] = pending
+    state.write_text(json.dumps(content), encoding="utf-8")
+    exported = json.dumps({"version": 3, "deployment": {"resources": [], "pending_operations": pending}})
+    write_command(
+        path,
+        "pulumi",
+        f"""#!/bin/sh
+case "$*" in
+*export*) echo '{exported}' ;;
+*import*) for last; do :; done; cat "$last" >"{project}/imported" ;;
+esac
+""",
+    )
+    held = lock("p3", ended())
+    locks.recover("p3")
+    assert not held.exists()
+    assert json.loads((project / "imported").read_text(encoding="utf-8"))["deployment"] == {"resources": []}
+    assert "an earlier run of p3 was killed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["pulumi", "sleep"])
+def test_the_lock_of_a_process_that_runs_stays_if_it_is_pulumi(project: Path, tmp_path: Path, name: str) -> None:
+    program = tmp_path / name
+    shutil.copy(shutil.which("sleep") or "", program)
+    with subprocess.Popen([program, "60"]) as process:
+        held = lock("p3", process.pid)
+        locks.recover("p3")
+        assert held.exists() == (name == "pulumi")
+        process.kill()
+
+
+def test_the_lock_of_another_host_stays(project: Path) -> None:
+    held = lock("p3", ended(), "another-host")
+    locks.recover("p3")
+    assert held.exists()
+
+
 def test_clean_removes_everything_of_a_destroyed_stack(project: Path) -> None:
     local.prepare()
     bring_up("p3")
@@ -334,6 +429,19 @@ def test_p3_on_an_own_cluster_needs_no_k3d(project: Path) -> None:
 def test_p1_needs_vagrant_and_neither_docker_nor_k3d(project: Path) -> None:
     found = needs.of("p1")
     assert (found.tools, found.docker, found.chart, found.provider) == (("pulumi",), False, False, "virtualbox")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--config", "iot:vagrantProvider=docker"],
+        ["--config=iot:vagrantProvider=docker"],
+        ["-c", "vagrantProvider=docker", "--refresh"],
+        ["--diff", "-c=iot:vagrantProvider=libvirt", "-c", "iot:vagrantProvider=docker"],
+    ],
+)
+def test_what_is_set_on_the_command_line_is_needed_and_nothing_else(project: Path, given: list[str]) -> None:
+    assert needs.of("p1", given).provider == "docker"
 
 
 def test_p2_needs_docker_to_build_the_app(project: Path) -> None:

@@ -1,0 +1,77 @@
+"""What a run of Pulumi that was killed has left of a stack: its lock, and the operations that it had begun."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from components.core.settings import PROJECT
+from lab.host import local, paths
+from lab.host.console import say
+from lab.live import stack as stacks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ANSWER: Final = 10  # seconds
+
+
+def recover(stack: str) -> None:
+    """Take away the locks of runs that are gone from this host, and forget what they had begun.
+
+    What was begun is made again, or taken over, by what makes it. The lock of a run that goes on, or of another host,
+    stays, and Pulumi says whose it is. State that is kept elsewhere than in .lab/state is left alone.
+
+    Args:
+        stack: the stack's name.
+    """
+    if local.has_own_backend():
+        return
+    # As pulumi/pkg/backend/diy/lock.go lays it out; a file of attributes may be beside each.
+    folder = paths.STATE / ".pulumi" / "locks" / "organization" / PROJECT / stack
+    held = {path: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+    gone = [path for path, lock in held.items() if _is_gone(lock)]
+    for path in gone:
+        path.unlink(missing_ok=True)
+        path.with_name(f"{path.name}.attrs").unlink(missing_ok=True)
+    if len(gone) < len(held):
+        return
+    forgotten = _forget_pending(stack) if local.has_pending(stack) else 0
+    if gone or forgotten:
+        say(f"an earlier run of {stack} was killed: its lock is taken away, and {forgotten} operations begin anew")
+
+
+def _is_gone(lock: Mapping[str, Any]) -> bool:
+    """Tell whether the process that holds a lock was one of this host and is there no more."""
+    if lock["hostname"] != socket.gethostname():
+        return False
+    try:
+        os.kill(lock["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    # The system may have given its number to another program since.
+    command = ["ps", "-o", "comm=", "-p", str(lock["pid"])]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return "pulumi" not in Path(done.stdout.strip()).name
+
+
+def _forget_pending(stack: str) -> int:
+    """Drop the pending operations from a stack's state, and return how many there were."""
+    state = json.loads(stacks.pulumi("stack", "export", "--stack", stack))
+    count = len(state["deployment"].pop("pending_operations", []))
+    # Secrets are encrypted in it; its owner alone can read it all the same.
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".json") as file:
+        json.dump(state, file)
+        file.flush()
+        stacks.pulumi("stack", "import", "--stack", stack, "--file", file.name)
+    return count
