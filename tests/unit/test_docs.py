@@ -149,3 +149,23 @@ def test_a_picture_is_small_enough_to_be_read_on_a_page(generated: dict[str, str
     width = int(re.findall(r'viewBox="0 0 (\d+) ', generated[f"{stack}.svg"])[0])
     assert width <= 1000
     assert "…" not in generated[f"{stack}.svg"]
+
+
+def lines_of_commands(path: Path) -> list[str]:
+    """Return what a page tells people to type, in its order; what stands in prose as well."""
+    found = re.findall(r"`([^`\n]+)`|^ {4,}(\S.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [prose or block for prose, block in found]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/p1.md", "docs/p2.md", "docs/p3.md"])
+def test_a_setting_is_set_after_its_stack_was_made_and_pulumi_was_found(name: str) -> None:
+    """On a fresh clone `pulumi config set` finds neither a stack nor the program."""
+    made, activated = set(), False
+    for line in lines_of_commands(paths.ROOT / name):
+        if re.match(r"make (up|setup)\b", line):
+            stack = re.search(r"STACK=(\w+)", line)
+            made.add(stack[1] if stack else "p3")
+        activated = activated or line.startswith(". ./activate")
+        if re.match(r"pulumi config (set|rm)\b", line) and (stack := re.search(r"--stack (\w+)", line)):
+            assert stack[1] in made, line
+            assert activated, line
