@@ -26,10 +26,10 @@ def run(args: argparse.Namespace) -> int:
     # What has to be installed by hand comes first: nobody wants to hear of it after a long download.
     setup.host(wanted)
     setup.fetch(wanted)
+    locks.recover(args.stack)
     stack.mend(args.stack)
     local.check_version(args.stack)
     stack.ensure(args.stack)
-    locks.recover(args.stack)
     say(f"pulumi up --stack {args.stack}")
     # No preview first: the program checks its settings before it creates anything, and `make preview` is there.
     stack.become(["pulumi", "up", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])
