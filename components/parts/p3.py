@@ -234,6 +234,8 @@ def _outputs(settings: Settings, cluster: Cluster, argo: ArgoCd, repository: Git
             "username": repository.push_username,
         },
         "gitPassword": repository.push_password or "",
+        # With what Argo CD reads it; who asks for it may not be able to.
+        "gitReader": {"username": repository.username, "password": repository.password} if repository.password else {},
         "image": settings.image.repository,
         "kubeconfig": cluster.kubeconfig,
         "next": "make status; make release VERSION=v2; make password",

@@ -141,8 +141,7 @@ def in_argocd(config: Path) -> Line:
 
 def in_git(outputs: Mapping[str, Any]) -> Line:
     """Tell which version Git wants."""
-    # A look at a stack asks nobody for a password.
-    source = replace(git.remote(outputs), may_ask=False)
+    source = git.readable(outputs)
     with git.cloned(source) as clone:
         found = manifest_tags.tags(manifest_tags.read(clone.root / source.path), outputs["image"])
         tag, head = manifest_tags.one_of(found), clone.head

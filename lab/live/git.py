@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -70,6 +70,7 @@ class Remote:
         username: who may push; empty when Git's own credentials are used.
         password: of that user.
         may_ask: whether Git may ask on the terminal, where there is one and no password is known.
+        is_ours: whether it is the embedded server's.
     """
 
     url: str
@@ -78,6 +79,7 @@ class Remote:
     username: str = ""
     password: str = ""
     may_ask: bool = True
+    is_ours: bool = False
 
     def __repr__(self) -> str:
         """Leave the password out, wherever this is shown."""
@@ -85,7 +87,7 @@ class Remote:
 
 
 def remote(outputs: Mapping[str, Any]) -> Remote:
-    """Return the repository of a stack.
+    """Return the repository of a stack, as who may write it.
 
     Args:
         outputs: the stack's outputs, with secrets.
@@ -102,7 +104,20 @@ def remote(outputs: Mapping[str, Any]) -> Remote:
         path=found["path"],
         username=found.get("username") or "",
         password=outputs.get("gitPassword") or "",
+        is_ours=bool(found.get("username")),
     )
+
+
+def readable(outputs: Mapping[str, Any]) -> Remote:
+    """Return the repository of a stack, as Argo CD reads it: a look at it asks nobody for a password.
+
+    Args:
+        outputs: the stack's outputs, with secrets.
+
+    Raises:
+        LabError: the stack has no repository.
+    """
+    return replace(remote(outputs), may_ask=False, **(outputs.get("gitReader") or {}))
 
 
 class Clone:
@@ -243,6 +258,7 @@ def _environment(source: Remote, *, interactive: bool) -> dict[str, str]:
         env |= {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never"}
     if source.password:
         env |= {"IOT_GIT_USERNAME": source.username, "IOT_GIT_PASSWORD": source.password}
+    if source.is_ours:
         # The embedded server is on this host: a proxy for the outside world does not know it.
         for name in ("no_proxy", "NO_PROXY"):
             env[name] = ",".join(filter(None, [env.get(name), urlsplit(source.url).hostname]))
@@ -279,8 +295,10 @@ def _explained(source: Remote, command: str, said: str) -> LabError:  # noqa: PL
 
 
 def _credentials_fix(source: Remote) -> str:
-    if source.password:
+    if source.is_ours:
         return "set it to what the stack knows: make kubectl ARGS='-n gitea rollout restart deployment/gitea'"
+    if source.password:
+        return "give the stack a token that may read it: pulumi config set --secret iot:gitPassword --stack p3; make up"
     return f"make `git push` to {source.url} work by hand first (gh auth login, an SSH key, or a credential helper)"
 
 

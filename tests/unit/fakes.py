@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import threading
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+
+from devtools import graph
+from lab.host import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +34,20 @@ if what not in objects:
     sys.exit("The connection to the server localhost:6550 was refused - did you specify the right host or port?")
 print(json.dumps(objects[what]))
 """
+
+
+def outputs(stack: str, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """Return what the program exports for a stack, as `pulumi stack output --show-secrets` gives it."""
+    return copy.deepcopy(_outputs(stack, json.dumps(settings)))
+
+
+@cache
+def _outputs(stack: str, settings: str) -> dict[str, Any]:
+    made = graph.build(stack, paths.ROOT, json.loads(settings))
+    return {
+        name: value["secret"] if isinstance(value, dict) and set(value) == {"secret"} else value
+        for name, value in made.outputs.items()
+    }
 
 
 def kubectl(folder: Path, objects: dict[str, Any]) -> None:

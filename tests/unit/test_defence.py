@@ -11,6 +11,7 @@ from components.core.errors import LabError
 from lab.commands import check
 from lab.live import defence
 from lab.live.answers import Answer
+from tests.unit import fakes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,25 +19,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 SERVER = {"machine": "rel-filaS", "name": "rel-filas", "role": "server", "address": "192.168.56.110"}
-AGENT = {"machine": "rel-filaSW", "name": "rel-filasw", "role": "agent", "address": "192.168.56.111"}
-ROUTES = [
-    *({"url": "http://192.168.56.110/", "host": f"app{n}.com", "app": f"app{n}"} for n in (1, 2, 3)),
-    {"url": "http://192.168.56.110/", "host": "", "app": "app3"},
-]
-OUTPUTS: dict[str, dict[str, Any]] = {
-    "p1": {"part": "p1", "nodes": [SERVER, AGENT]},
-    "p2": {"part": "p2", "nodes": [SERVER], "routes": ROUTES},
-    "p3": {
-        "part": "p3",
-        "appUrl": "http://localhost:8888/",
-        "argocdUrl": "http://localhost:8080/",
-        "git": {"path": "manifests/p3", "revision": "main", "url": "http://localhost:30003/iot/iot.git"},
-    },
-}
 
 
 def names(stack: str, config: Path) -> str:
-    return "\n".join(point.name for point in defence.points(stack, OUTPUTS[stack], config))
+    return "\n".join(point.name for point in defence.points(stack, fakes.outputs(stack), config))
 
 
 def node(name: str, address: str, *, ready: bool = True, control: bool = True) -> dict[str, Any]:

@@ -604,6 +604,9 @@ def test_argo_cd_reads_the_embedded_repository_and_can_not_write_it(embedded: gr
     assert credentials["username"] == "argocd" != embedded.outputs["git"]["username"]
     assert credentials["password"] == f"{graph.STAND_IN}-value-of-gitea-reader"
     assert embedded.outputs["gitPassword"] == {"secret": f"{graph.STAND_IN}-value-of-gitea-owner"}
+    assert embedded.outputs["gitReader"] == {
+        "secret": {"username": "argocd", "password": f"{graph.STAND_IN}-value-of-gitea-reader"}
+    }
 
 
 def test_the_applications_repository_is_where_the_embedded_server_says_it_is(embedded: graph.Graph) -> None:
@@ -627,6 +630,7 @@ def test_with_another_git_host_there_is_no_embedded_server(github: graph.Graph) 
     }
     assert github.outputs["git"] == {"url": GITHUB, "revision": "main", "path": "manifests/p3", "username": ""}
     assert github.outputs["gitPassword"] == ""
+    assert github.outputs["gitReader"] == {}
 
 
 def test_a_public_repository_needs_no_credentials(github: graph.Graph) -> None:

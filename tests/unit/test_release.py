@@ -77,13 +77,9 @@ def released(monkeypatch: pytest.MonkeyPatch, repository: Path, live: str) -> Ca
 
 
 def stack_outputs(url: str, app_url: str) -> dict[str, Any]:
-    return {
-        "git": {"url": url, "revision": "main", "path": PATH, "username": ""},
-        "gitPassword": "",
-        "image": versions.APP_REPOSITORY,
-        "appUrl": app_url,
-        "kubeconfig": "{}",
-    }
+    found = fakes.outputs("p3", gitUrl="https://github.com/me/iot") | {"appUrl": app_url}
+    found["git"]["url"] = url
+    return found
 
 
 def remember_passwords() -> None:
@@ -97,7 +93,9 @@ def remembered(home: Path) -> bool:
 
 
 def remote(url: str, *, username: str = "", password: str = "", revision: str = "main") -> git.Remote:
-    return git.Remote(url=url, revision=revision, path=PATH, username=username, password=password)
+    return git.Remote(
+        url=url, revision=revision, path=PATH, username=username, password=password, is_ours=bool(username)
+    )
 
 
 def test_only_the_tag_of_the_app_changes(released: Callable[..., int], repository: Path) -> None:

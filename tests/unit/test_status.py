@@ -13,10 +13,9 @@ import pytest
 
 from components.core import versions
 from components.core.errors import LabError
-from devtools import graph
 from lab.commands import status
 from lab.host import paths
-from lab.live import application, stack
+from lab.live import application, git, stack
 from tests.unit import fakes, repositories
 
 if TYPE_CHECKING:
@@ -52,14 +51,10 @@ class Lab:
                 }
             },
         }
-        self.outputs: dict[str, Any] = {
-            "git": {"url": f"file://{repository}", "revision": "main", "path": "manifests/p3", "username": ""},
-            "gitPassword": "",
-            "image": versions.APP_REPOSITORY,
-            "appUrl": url,
-            "argocdUrl": "http://localhost:8080/",
-            "kubeconfig": SECRET,
-        }
+        # What the program exports; only what the test itself serves is elsewhere.
+        self.outputs = fakes.outputs("p3", gitUrl="https://github.com/me/iot") | {"appUrl": url, "kubeconfig": SECRET}
+        self.outputs["git"]["url"] = f"file://{repository}"
+        self.repository = repository
         self._tools = tools
 
     def run(self, *args: str) -> int:
@@ -215,6 +210,46 @@ def test_a_sync_that_was_refused_is_told_although_what_runs_is_healthy(
     assert f"last sync Failed: {refused}" in capsys.readouterr().out
 
 
+def test_a_sync_that_was_refused_and_taken_back_is_history(lab: Lab) -> None:
+    lab.objects[APPLICATION]["status"]["operationState"] = {"phase": "Failed", "syncResult": {"revision": "before"}}
+    assert lab.run() == 0
+
+
+def test_a_namespace_in_git_is_told_with_what_to_do(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    found = lab.objects[APPLICATION]["status"]
+    refused = {"kind": "Namespace", "name": "dev", "status": "SyncFailed"} | {
+        "message": "resource :Namespace is not permitted in project iot"
+    }
+    result = {"revision": found["sync"]["revision"], "resources": [refused]}
+    found["sync"]["status"] = "OutOfSync"
+    found["operationState"] = {"phase": "Running", "message": "Retrying attempt #1", "syncResult": result}
+    assert lab.run() == 1
+    said = capsys.readouterr().out
+    assert "Namespace dev: resource :Namespace is not permitted in project iot" in said
+    assert "-> take it out of Git" in said
+
+
+def test_a_private_repository_is_read_with_the_stacks_own_credentials(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = {"secure": "a-token"}
+    own = fakes.outputs("p3", gitUrl="https://github.com/me/iot", gitUsername="me", gitPassword=secret)
+    token = own["gitReader"]["password"]
+    assert "a-token" in token
+    lab.outputs["gitReader"] = own["gitReader"]
+    with repositories.served(lab.repository, {"me": token}) as url:
+        lab.outputs["git"]["url"] = url
+        assert lab.run() == 0
+    assert "a-token" not in "".join(capsys.readouterr())
+
+
+def test_the_embedded_repository_is_read_as_argo_cd_reads_it() -> None:
+    outputs = fakes.outputs("p3")
+    source = git.readable(outputs)
+    assert (source.username, source.password) == ("argocd", outputs["gitReader"]["password"])
+    assert git.remote(outputs).username == "iot"
+
+
 @pytest.mark.parametrize(("second", "code"), [("app2", 0), ("app3", 1)])
 def test_the_hosts_of_a_stack_with_routes_are_asked(
     lab: Lab, capsys: pytest.CaptureFixture[str], second: str, code: int
@@ -228,8 +263,7 @@ def test_the_hosts_of_a_stack_with_routes_are_asked(
     with fakes.app(says) as url:
         address = url.removeprefix("http://").rstrip("/")
         # What the program exports; only the machine's address is where the test answers.
-        own = graph.build("p2", ROOT).outputs
-        lab.outputs = own | {"kubeconfig": SECRET, "nodes": [{"name": "server-0", "address": address}]}
+        lab.outputs = fakes.outputs("p2") | {"kubeconfig": SECRET, "nodes": [{"name": "server-0", "address": address}]}
         assert lab.run() == code
     said = capsys.readouterr().out
     if code:
