@@ -83,8 +83,8 @@ render: ## a stack's Kubernetes objects as plain YAML, without any tool
 	@$(READY) && $(LAB) render $(PART)
 
 .PHONY: validate
-validate: ## check what the stacks would create, without a cluster
-	@$(READY) dev && $(LAB) validate
+validate: ## check what the stacks would create, or the manifests in DIR, without a cluster
+	@$(READY) dev && $(LAB) validate $(if $(DIR),--dir "$(DIR)")
 
 .PHONY: docs
 docs: ## write the pages and pictures that come from the program

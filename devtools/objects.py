@@ -51,8 +51,8 @@ class Object:
         return f"{self.source}:{_line(self.node, keys)}" if self.node else self.source
 
     def plain(self) -> dict[str, Any]:
-        """Return the object as Kubernetes gets it: secrets are not marked."""
-        found: dict[str, Any] = _plain(self.content)
+        """Return the object as Kubernetes gets it: secrets are not marked, as they are not in a file."""
+        found: dict[str, Any] = self.content if self.node else _plain(self.content)
         return found
 
 

@@ -5,7 +5,9 @@ What Pulumi does not tell a policy about (``deleted_with``, which values are sec
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -17,9 +19,10 @@ from pulumi_policy import (
     ResourceValidationPolicy,
 )
 from pulumi_policy.proxy import UnknownValueError
-from rules import RULES, UNKNOWN, Context, Resource, Rule
 
-NODE_PORTS = ("appNodePort", "argocdNodePort", "gitNodePort")
+# The engine runs this folder as a program, and the rules take what is pinned from the project around it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from policy import rules
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -35,19 +38,18 @@ def _known(container: Any, key: Any) -> Any:  # noqa: ANN401 - any JSON
     try:
         return plain(container[key])
     except UnknownValueError:
-        return UNKNOWN
+        return rules.UNKNOWN
 
 
-def policy(rule: Rule) -> ResourceValidationPolicy:
+def policy(rule: rules.Rule) -> ResourceValidationPolicy:
     """Return a rule as a policy."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        config = pulumi.Config("iot")
-        context = Context(node_ports=frozenset(config.require_int(key) for key in NODE_PORTS))
+        context = rules.context(pulumi.Config("iot").get)
         provider = args.provider.name if args.provider else None
-        resource = Resource(type=args.resource_type, name=args.name, inputs=plain(args.props), provider=provider)
-        for problem in rule.check(resource, context):
-            report(f"{args.name}: {problem}")
+        resource = rules.Resource(type=args.resource_type, name=args.name, inputs=plain(args.props), provider=provider)
+        for _, problem in rule.check(resource, context):
+            report(f"{args.name}: {problem}", args.urn)
 
     return ResourceValidationPolicy(
         name=rule.name,
@@ -57,4 +59,4 @@ def policy(rule: Rule) -> ResourceValidationPolicy:
     )
 
 
-PolicyPack(name="iot", policies=[policy(rule) for rule in RULES])
+PolicyPack(name="iot", policies=[policy(rule) for rule in rules.RULES])

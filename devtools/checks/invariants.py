@@ -11,19 +11,15 @@ from lab.host import paths
 from policy import rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from devtools.graph import Graph
     from devtools.objects import Object
 
-NODE_PORTS = ("appNodePort", "argocdNodePort", "gitNodePort")
 
-
-def context(stack: str, *, own_cluster: bool = True) -> rules.Context:
-    """Return what rules have to know of a stack, from its settings."""
+def _setting(stack: str) -> Callable[[str], str]:
     config = project.stack_config(stack, paths.ROOT)
-    ports = frozenset(int(config[f"{PROJECT}:{key}"]) for key in NODE_PORTS)
-    return rules.Context(node_ports=ports, own_cluster=own_cluster)
+    return lambda key: config[f"{PROJECT}:{key}"]
 
 
 def of_graph(graph: Graph) -> Iterator[Finding]:
@@ -31,6 +27,7 @@ def of_graph(graph: Graph) -> Iterator[Finding]:
     known = {node.urn: node for node in graph.nodes}
     clusters = graph.of_type("pulumi:providers:kubernetes")
     own = any(node.deleted_with for node in clusters)
+    context = rules.context(_setting(graph.stack), own_cluster=own)
     for node in graph.nodes:
         if not node.custom:
             continue
@@ -44,17 +41,18 @@ def of_graph(graph: Graph) -> Iterator[Finding]:
             deleted_with=None if node.read else node.deleted_with,
             secrets_marked=True,
         )
-        for problem in rules.violations(resource, context(graph.stack, own_cluster=own)):
+        for _, problem in rules.problems(resource, context):
             yield Finding(f"{graph.stack} {node.name}", problem)
 
 
 def of_manifests(objects: Iterable[Object]) -> Iterator[Finding]:
     """Yield what is wrong with the manifests."""
+    context = rules.context(_setting("p3"), (rules.APP_NODE_PORT,))
     for each in objects:
         resource = rules.Resource(
             type=f"kubernetes:{each.content.get('apiVersion')}:{each.content.get('kind')}",
             name=each.name,
             inputs=each.content,
         )
-        for problem in rules.violations(resource, context("p3")):
-            yield Finding(each.at(()), f"{each.name}: {problem}")
+        for keys, problem in rules.problems(resource, context):
+            yield Finding(each.at(keys), f"{each.name}: {problem}")

@@ -8,7 +8,7 @@ from components.core import versions
 from components.core.settings import IMAGE
 from components.gitops import manifests
 from devtools.checks import Finding
-from policy.rules import Resource, pod
+from policy.rules import Resource, pod, pod_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
     from devtools.objects import Object
 
-# Where a pod names another object of its namespace: the volume's key, and the key of the name in it.
-VOLUMES: Final = {
+# Where a pod names another object of its namespace: the field, and the key of the name in it.
+NAMED: Final = {
     "configMap": ("ConfigMap", "name"),
-    "secret": ("Secret", "secretName"),
+    "configMapKeyRef": ("ConfigMap", "name"),
+    "configMapRef": ("ConfigMap", "name"),
     "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName"),
+    "secret": ("Secret", "secretName"),
+    "secretKeyRef": ("Secret", "name"),
+    "secretRef": ("Secret", "name"),
 }
+Keys = tuple[str | int, ...]
 
 
 def findings(objects: Sequence[Object], namespaces: Sequence[str] = ()) -> Iterator[Finding]:
@@ -44,6 +49,53 @@ def findings(objects: Sequence[Object], namespaces: Sequence[str] = ()) -> Itera
             yield Finding(where, f"{each.name}: there is no Namespace {_namespace(each)}; add one to the others")
         yield from _selectors(each, objects)
         yield from _names(each, there)
+    yield from _node_ports(objects)
+    yield from _backends(objects)
+
+
+def _node_ports(objects: Sequence[Object]) -> Iterator[Finding]:
+    taken: dict[int, str] = {}
+    for each in objects:
+        for index, port in enumerate((each.content.get("spec") or {}).get("ports") or []):
+            number = port.get("nodePort") if each.content.get("kind") == "Service" else None
+            if number and taken.setdefault(number, each.name) != each.name:
+                where = each.at(("spec", "ports", index, "nodePort"))
+                yield Finding(where, f"{each.name}: {taken[number]} has the node port {number} too; take another one")
+
+
+def _backends(objects: Sequence[Object]) -> Iterator[Finding]:
+    """Yield the routes to a Service, or a port of it, that is not there."""
+    services = {(_namespace(each), _metadata(each).get("name")): each for each in objects if _is_service(each)}
+    for each in objects:
+        for keys, backend in _found(each.content, ()) if each.content.get("kind") == "Ingress" else ():
+            if keys[-1] != "service":
+                continue
+            name, wanted = backend.get("name"), next(iter(backend.get("port", {}).items()), None)
+            service = services.get((_namespace(each), name))
+            if not service:
+                yield Finding(each.at(keys), f"{each.name}: there is no Service {name}; name one of its namespace")
+            elif wanted not in (known := _service_ports(service)):
+                told = (
+                    f"the Service {name} has no port {wanted and wanted[1]}; use one of {[port for _, port in known]}"
+                )
+                yield Finding(each.at((*keys, "port")), f"{each.name}: {told}")
+
+
+def _is_service(each: Object) -> bool:
+    return each.content.get("kind") == "Service"
+
+
+def _service_ports(service: Object) -> list[tuple[str, Any]]:
+    ports = (service.content.get("spec") or {}).get("ports") or []
+    return [(key, port[of]) for port in ports for key, of in (("name", "name"), ("number", "port")) if of in port]
+
+
+def _found(value: Any, keys: Keys) -> Iterator[tuple[Keys, dict[str, Any]]]:  # noqa: ANN401 - any JSON
+    """Yield every object in an object, with what leads to it."""
+    if isinstance(value, dict):
+        yield keys or ("",), value
+    for key, each in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from _found(each, (*keys, key))
 
 
 def _selectors(each: Object, objects: Sequence[Object]) -> Iterator[Finding]:
@@ -73,22 +125,20 @@ def _selectors(each: Object, objects: Sequence[Object]) -> Iterator[Finding]:
 
 
 def _names(each: Object, there: set[tuple[Any, Any, Any]]) -> Iterator[Finding]:
-    wanted = []
-    for volume in (_pod(each) or {}).get("volumes", []):
-        for key, (kind, name) in VOLUMES.items():
-            if key in volume:
-                wanted.append((kind, volume[key].get(name)))
-    for container in _containers(each):
-        for source in container.get("envFrom", []):
-            wanted += [(kind, source[key]["name"]) for key, kind in _SOURCES.items() if key in source]
-    for rule in each.content.get("spec", {}).get("rules", []) if each.content.get("kind") == "Ingress" else []:
-        wanted += [("Service", path["backend"]["service"]["name"]) for path in rule["http"]["paths"]]
-    for kind, name in wanted:
+    """Yield what a pod needs and its namespace does not have."""
+    wanted: list[tuple[Keys, str, object]] = []
+    pod, at = _pod(each) or {}, pod_at(_resource(each)) or ()
+    for keys, value in _found(pod, at):
+        if keys[-1] in NAMED and not value.get("optional"):
+            kind, key = NAMED[str(keys[-1])]
+            # In a projected volume, a Secret's name is where that of a ConfigMap is.
+            wanted.append((keys, kind, value.get(key, value.get("name"))))
+    wanted += [((*at, "imagePullSecrets"), "Secret", one.get("name")) for one in pod.get("imagePullSecrets", [])]
+    if (account := pod.get("serviceAccountName", "default")) != "default":
+        wanted.append(((*at, "serviceAccountName"), "ServiceAccount", account))
+    for keys, kind, name in wanted:
         if (kind, _namespace(each), name) not in there:
-            yield Finding(each.at(("spec",)), f"{each.name}: there is no {kind} {name}; name one of its namespace")
-
-
-_SOURCES: Final = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
+            yield Finding(each.at(keys), f"{each.name}: there is no {kind} {name}; name one of its namespace")
 
 
 def tags(folder: Path, shown: str) -> Iterator[Finding]:
@@ -124,8 +174,11 @@ def _namespace(each: Object) -> str | None:
 
 
 def _pod(each: Object) -> Any:  # noqa: ANN401 - as it is in YAML
-    kind = each.content.get("kind")
-    return pod(Resource(type=f"kubernetes:{kind}", name=each.name, inputs=each.plain()))
+    return pod(_resource(each))
+
+
+def _resource(each: Object) -> Resource:
+    return Resource(type=f"kubernetes:{each.content.get('kind')}", name=each.name, inputs=each.plain())
 
 
 def _containers(each: Object) -> list[dict[str, Any]]:

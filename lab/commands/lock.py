@@ -21,8 +21,6 @@ LOCKS: Final = {
     "app/requirements": ["--python-version", "3.13"],
     "requirements": ["--python-version", "3.10", "--universal"],
     "requirements-dev": ["--python-version", "3.10", "--universal"],
-    "devtools/checks/requirements": ["--python-version", "3.10", "--universal"],
-    "policy/requirements": ["--python-version", "3.10", "--universal"],
 }
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from components.core.errors import LabError
 from components.core.settings import PARTS, PROJECT
 from lab.commands import setup
-from lab.host import chart, extras, local, needs, paths
+from lab.host import chart, local, needs, paths
 from lab.host.console import say
 from lab.host.environment import environment
 from lab.live import stack
@@ -36,7 +36,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run `pulumi preview`."""
     local.prepare()
-    further = [*stack.QUIET, *policy_pack(wanted=args.policy or os.environ.get("POLICY") == "1"), *args.arguments]
+    wanted = args.policy or os.environ.get("POLICY") == "1"
+    pack = ["--policy-pack", str(paths.ROOT / "policy")] if wanted else []
+    further = [*stack.QUIET, *pack, *args.arguments]
     if args.stack:
         setup.fetch(replace(needs.of(args.stack, args.arguments), tools=("pulumi",)))
         stack.ensure(args.stack)
@@ -47,18 +49,6 @@ def run(args: argparse.Namespace) -> int:
     for name, code in codes.items():
         say(f"preview of {name}: {'ok' if code == 0 else 'failed'}")
     return max(codes.values())
-
-
-def policy_pack(*, wanted: bool) -> list[str]:
-    """Return the options that hold a preview to the rules of policy/.
-
-    Raises:
-        LabError: what the rules run with can't be installed.
-    """
-    if not wanted:
-        return []
-    extras.ensure("policy")
-    return ["--policy-pack", str(paths.ROOT / "policy")]
 
 
 def from_nothing(name: str, further: list[str]) -> int:

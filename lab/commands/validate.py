@@ -1,16 +1,19 @@
-"""Check every object that the stacks would create, and the manifests, without a cluster and without a network."""
+"""Check every object that the stacks would create, and the manifests, without a cluster and without a network.
+
+With --dir, a checkout of the repository that Argo CD follows is checked instead, or any folder of manifests.
+"""
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.core.settings import PARTS
+from components.core import project
+from components.core.errors import LabError
+from components.core.settings import PARTS, PROJECT
 from components.parts import p3
-from devtools import graph, objects, render
-from devtools.checks import Finding, best_practice, invariants, references, schemas
-from lab.commands.render import write
+from devtools import graph, objects
+from devtools.checks import Finding, files, invariants, references, schemas
 from lab.host import paths
 
 if TYPE_CHECKING:
@@ -20,21 +23,49 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--quick", action="store_true", help="leave Checkov out")
+    parser.add_argument("--dir", type=Path, help="check the manifests in this folder, and in those below it")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what is wrong; 1 when anything is."""
-    found = [*of_manifests(paths.ROOT / p3.MANIFESTS)]
-    for stack in PARTS:
-        found += of_stack(graph.build(stack, paths.ROOT))
-    if not args.quick:
-        found += of_checkov()
-    for finding in sorted(set(found)):
+    found = set(of_checkout(args.dir) if args.dir else of_project())
+    for finding in sorted(found):
         print(finding)
     if not found:
         print("nothing wrong")
     return 1 if found else 0
+
+
+def of_project() -> Iterator[Finding]:
+    """Yield what is wrong with the project."""
+    yield from of_manifests(paths.ROOT / p3.MANIFESTS)
+    for stack in PARTS:
+        yield from of_stack(graph.build(stack, paths.ROOT))
+    yield from files.findings(paths.ROOT)
+
+
+def of_checkout(folder: Path) -> Iterator[Finding]:
+    """Yield what is wrong with the manifests of a checkout.
+
+    Args:
+        folder: the checkout, of which only iot:gitPath counts when it is there. Otherwise every folder with YAML files
+            is taken for one that can be followed.
+
+    Raises:
+        LabError: there are none, or one is malformed.
+    """
+    followed = folder / project.stack_config("p3", paths.ROOT)[f"{PROJECT}:gitPath"]
+    top = followed if followed.is_dir() else folder
+    inside = {path.parent for path in top.rglob("*.y*ml") if not _hidden(path.relative_to(top))}
+    if not inside:
+        raise LabError(f"there is no manifest in {folder}", why="it has no YAML file", fix="name another folder")
+    for each in sorted(inside):
+        yield from of_manifests(each, str(each))
+
+
+def _hidden(path: Path) -> bool:
+    # Such as .git and .github, which Argo CD is not pointed at.
+    return any(part.startswith(".") for part in path.parts)
 
 
 def of_stack(made: graph.Graph) -> Iterator[Finding]:
@@ -60,20 +91,3 @@ def of_manifests(folder: Path, shown: str = p3.MANIFESTS) -> Iterator[Finding]:
     yield from references.findings(its, [p3.NAMESPACE])
     yield from invariants.of_manifests(its)
     yield from references.tags(folder, shown)
-
-
-def of_checkov() -> list[Finding]:
-    """Return what Checkov finds in what the stacks would create, and in the manifests."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_all(Path(folder))
-        return best_practice.findings(Path(folder))
-
-
-def write_all(folder: Path) -> None:
-    """Write what the stacks would create, and the manifests, to folders of a folder."""
-    for stack in PARTS:
-        texts = render.files(graph.build(stack, paths.ROOT))
-        # Values of a chart are no objects.
-        write({path: text for path, text in texts.items() if "/" in path}, folder / stack)
-    manifests = (paths.ROOT / p3.MANIFESTS).glob("*.y*ml")
-    write({path.name: path.read_text(encoding="utf-8") for path in manifests}, folder / p3.MANIFESTS)

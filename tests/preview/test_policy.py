@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.host import extras
 from tests.preview.project import ROOT, Project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.preview, pytest.mark.timeout(1200)]
+
+PACK = ["--policy-pack", str(ROOT / "policy")]
 
 # A program with a mistake for each of several rules.
 WRONG = """
@@ -27,27 +28,20 @@ kubernetes.core.v1.Pod("wrong", metadata={"name": "wrong", "namespace": "kube-sy
 """
 
 
-@pytest.fixture(scope="session")
-def pack() -> list[str]:
-    """Return the options for the policy pack, whose environment is made the first time."""
-    extras.ensure("policy")
-    return ["--policy-pack", str(ROOT / "policy")]
-
-
 @pytest.mark.parametrize("stack", ["p1", "p2", "p3"])
-def test_a_stack_keeps_the_rules(project: Project, chart: Path, pack: list[str], stack: str) -> None:
+def test_a_stack_keeps_the_rules(project: Project, chart: Path, stack: str) -> None:
     project.create(stack)
     if stack == "p3":
         project.set(stack, "argocdChart", str(chart))
-    said = project.pulumi("preview", "--stack", stack, *pack)
+    said = project.pulumi("preview", "--stack", stack, *PACK)
     assert said.code == 0, said.all
     assert "iot@v" in said.out
 
 
-def test_mistakes_stop_a_preview_and_are_told_how_to_fix(project: Project, pack: list[str]) -> None:
+def test_mistakes_stop_a_preview_and_are_told_how_to_fix(project: Project) -> None:
     project.create("p3")
     (project.root / "__main__.py").write_text(WRONG, encoding="utf-8")
-    said = project.pulumi("preview", "--stack", "p3", *pack)
+    said = project.pulumi("preview", "--stack", "p3", *PACK)
     assert said.code != 0
     for rule, fix in {
         "explicit-provider": "cluster.inside(self)",

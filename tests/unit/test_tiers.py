@@ -274,13 +274,14 @@ def test_each_linter_finds_what_it_is_for(
 ) -> None:
     for name in ("pyproject.toml", ".yamllint.yaml"):
         shutil.copy(ROOT / name, tmp_path)
-    for name in ("components", "devtools", "lab", "tests", "manifests", ".ci", ".lab", ".venv"):
+    for name in ("components", "devtools", "lab", "policy", "tests", "manifests", ".ci", ".lab", ".venv"):
         (tmp_path / name).mkdir()
     for name in (
         "__main__.py",
         "components/__init__.py",
         "devtools/__init__.py",
         "lab/__init__.py",
+        "policy/__init__.py",
         "tests/__init__.py",
     ):
         (tmp_path / name).write_text('"""A module."""\n', encoding="utf-8")

@@ -1,0 +1,62 @@
+"""What the other files must not lose: the image's own user, and the checksums of what is downloaded."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from components.core import versions
+from devtools.checks import Finding
+from lab.host import chart, paths
+from lab.host.fetch import sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DOCKERFILE: Final = "app/Dockerfile"
+SCRIPT: Final = "components/k3s/k3s.sh"
+VERSIONS: Final = "components/core/versions.py"
+CHART: Final = str(chart.KEPT.relative_to(paths.ROOT))
+
+
+def findings(root: Path) -> Iterator[Finding]:
+    """Yield what is wrong with the files of a project."""
+    yield from _dockerfile((root / DOCKERFILE).read_text(encoding="utf-8"))
+    yield from _script((root / SCRIPT).read_text(encoding="utf-8"))
+    yield from _versions((root / VERSIONS).read_text(encoding="utf-8"), root / CHART)
+
+
+def _dockerfile(text: str) -> Iterator[Finding]:
+    found = list(re.finditer(r"^USER\s+(\S+)", text, re.MULTILINE))
+    # Kubernetes can only tell of a number that it is not root (runAsNonRoot).
+    if not found or not re.match(r"[1-9]\d*(:|$)", found[-1][1]):
+        line = _line(text, found[-1].start()) if found else text.count("\n")
+        yield Finding(f"{DOCKERFILE}:{line}", "the image runs as root, or as a name; end with USER and a number, not 0")
+
+
+def _script(text: str) -> Iterator[Finding]:
+    for function in re.finditer(r"^(\w+)\(\) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
+        fetches = list(re.finditer(r"\b(?:curl|wget) -", function[2]))
+        if fetches and not re.search(r"\bmatches |\bsha256sum\b", function[2][fetches[-1].end() :]):
+            line = _line(text, function.start(2) + fetches[0].start())
+            what = (
+                f"{function[1]} keeps what it fetches without comparing it; compare its sha256sum with the pinned one"
+            )
+            yield Finding(f"{SCRIPT}:{line}", what)
+
+
+def _versions(text: str, kept: Path) -> Iterator[Finding]:
+    for match in re.finditer(r"^(\w*SHA256)\b.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL):
+        for value in re.finditer(r'(?<=")[^"]{20,}(?=")', match[0]):
+            if not re.fullmatch(r"[0-9a-f]{64}", value[0]):
+                where = f"{VERSIONS}:{_line(text, match.start() + value.start())}"
+                yield Finding(where, f"{match[1]} has {value[0]}, which is no SHA-256; take the release's own")
+    pinned = re.search(r'^ARGOCD_CHART_SHA256.*"(.*)"', text, re.MULTILINE)
+    if kept.is_file() and pinned and len(pinned[1]) == len(versions.ARGOCD_CHART_SHA256) and sha256(kept) != pinned[1]:
+        what = f"ARGOCD_CHART_SHA256 is not that of {CHART}; take the one of {versions.ARGOCD_CHART_REPOSITORY}"
+        yield Finding(f"{VERSIONS}:{_line(text, pinned.start())}", f"{what}, or remove that file")
+
+
+def _line(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
