@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from components.gitops.git_server import GitRepository
 
 IN_CLUSTER: Final = "https://kubernetes.default.svc"
+IMAGE: Final = "iot/image"  # as in wait_application.py, which runs with a bare Python
 WAIT: Final = "components/gitops/wait_application.py"
 
 
@@ -92,6 +93,7 @@ class GitOpsAppArgs:
         path: the folder.
         project: name of the AppProject.
         namespace: where the app goes.
+        image: what the settings say that it runs, without a tag; Git may say another one.
         depends_on: what has to be there first.
         timeout: seconds until it has to be Synced and Healthy.
     """
@@ -102,6 +104,7 @@ class GitOpsAppArgs:
     path: str
     project: str
     namespace: str
+    image: str
     depends_on: list[pulumi.Resource]
     timeout: int
 
@@ -128,6 +131,7 @@ class GitOpsApp(pulumi.ComponentResource):
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
                 name=name,
                 namespace=NAMESPACE,
+                annotations={IMAGE: args.image},
                 # What the Application made goes with it, in a cluster that stays.
                 finalizers=["resources-finalizer.argocd.argoproj.io"],
             ),
@@ -145,7 +149,12 @@ class GitOpsApp(pulumi.ComponentResource):
                 "APP_NAMESPACE": args.namespace,
                 "TIMEOUT": str(args.timeout),
             },
-            triggers=[args.cluster.identity, application.id, json.dumps(spec, sort_keys=True), script_hash(WAIT)],
+            triggers=[
+                args.cluster.identity,
+                application.id,
+                json.dumps([spec, args.image], sort_keys=True),
+                script_hash(WAIT),
+            ],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[application],

@@ -45,6 +45,7 @@ def main() -> None:
             state = summary(status) if is_current(found) else f"{summary(status)}, of what it followed before"
             if state == "Synced and Healthy" and not is_running(status):
                 print(state)
+                print(other_image(found), end="")
                 return
             if state != said:
                 print(f"waiting for {os.environ['APPLICATION']}: {state}", flush=True)
@@ -68,6 +69,19 @@ def is_current(application: dict[str, Any]) -> bool:
     """Tell whether an Application's status is of the source that it follows now, and not of the one before."""
     spec, compared = application.get("spec", {}), application["status"].get("sync", {}).get("comparedTo", {})
     return all(compared.get(key) == spec.get(key) for key in ("source", "sources"))
+
+
+def other_image(application: dict[str, Any]) -> str:
+    """Return a warning when Git runs another image than the settings name; empty otherwise."""
+    wanted = application.get("metadata", {}).get("annotations", {}).get("iot/image", "")
+    images = application["status"].get("summary", {}).get("images", [])
+    if not wanted or not images or any(each.startswith((f"{wanted}:", f"{wanted}@")) for each in images):
+        return ""
+    return (
+        f"warning: the settings name the image {wanted}, and Git runs {', '.join(images)}. The repository is its users': "
+        "no setting changes what is in it.\nFix: `make clone`, change the image there, commit and push; or "
+        "`pulumi config set iot:appImage` to the image that runs.\n"
+    )
 
 
 def is_running(status: dict[str, Any]) -> bool:

@@ -84,6 +84,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
             path=settings.git.path,
             project="iot",
             namespace=NAMESPACE,
+            image=settings.image.repository,
             depends_on=[*project.ready, *repository.ready, *images.app()],
             timeout=settings.timeout,
         ),

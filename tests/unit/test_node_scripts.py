@@ -567,6 +567,19 @@ def test_what_no_waiting_puts_right_is_not_waited_for(
     assert fix in message.rpartition("Fix: ")[2]
 
 
+@pytest.mark.parametrize(
+    ("runs", "warned"),
+    [("me/app:v1", False), ("me/app@sha256:0", False), ("me/app-2:v1", True), ("iot-lab/flask-app:v1", True)],
+)
+def test_an_image_of_the_settings_that_git_does_not_run_is_told(kubectl: Programs, runs: str, *, warned: bool) -> None:
+    found = json.loads(status("Synced", "Healthy", summary={"images": [runs]}))
+    is_so(kubectl, "status", json.dumps(found | {"metadata": {"annotations": {"iot/image": "me/app"}}}))
+    done = wait(kubectl)
+
+    assert done.returncode == 0
+    assert (f"the settings name the image me/app, and Git runs {runs}" in done.stdout) is warned
+
+
 def test_a_commit_that_was_refused_and_taken_back_is_history(kubectl: Programs) -> None:
     taken_back = REFUSED | {"phase": "Failed", "syncResult": REFUSED["syncResult"] | {"revision": "before"}}
     is_so(kubectl, "status", status("OutOfSync", "Healthy", operationState=taken_back))

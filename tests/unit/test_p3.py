@@ -536,6 +536,8 @@ def test_up_waits_for_the_application_with_a_bound(build: Build) -> None:
     application = next(node for node in in_cluster(of) if node.inputs.get("kind") == "Application")
 
     assert application.urn in wait.depends_on
+    assert application.inputs["metadata"]["annotations"] == {"iot/image": of.outputs["image"]}
+    assert f'"{of.outputs["image"]}"' in str(wait.inputs["triggers"])
     assert wait.inputs["environment"]["TIMEOUT"] == "90"
     assert wait.inputs["environment"]["APPLICATION"] == application.inputs["metadata"]["name"]
 
