@@ -1,7 +1,8 @@
 """Bring images of the host's Docker engine into the containerd of a k3d cluster's nodes, in two steps.
 
-    python3 node_images.py save    write them to an archive, while the cluster is still being made
-    python3 node_images.py load    import them into the nodes, and remove the archive
+    python3 import_images.py save    write them to an archive, while the cluster is still being made
+    python3 import_images.py load    import them into the nodes, and remove the archive
+    python3 import_images.py print IMAGE...    write an archive to standard output, for whoever else needs one
 
 Environment: IMAGES (references, separated by spaces), ARCHIVE (path of the archive), TIMEOUT (seconds for one save or
 import); to load, NODES (names of containers, separated by spaces) as well. Images that the engine lacks are pulled
@@ -26,6 +27,9 @@ PULL_SECONDS = 1800
 
 def main() -> None:
     """Save or load, or say why not."""
+    if sys.argv[1:2] == ["print"]:
+        # In place of this process, so that whoever ends it ends Docker's.
+        os.execvp("docker", ["docker", "save", *platform(), *sys.argv[2:]])  # noqa: S606 - arguments, no shell
     images, archive = os.environ["IMAGES"].split(), Path(os.environ["ARCHIVE"])
     timeout = float(os.environ["TIMEOUT"])
     try:

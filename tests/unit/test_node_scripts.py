@@ -277,8 +277,10 @@ def test_one_platform_is_saved_where_docker_knows_it(docker: Programs, api: str,
     is_so(docker, "images", APP)
     is_so(docker, "api", api)
     assert load(docker, APP).returncode == 0
+    assert run("k3d/import_images.py", docker, "print", APP).stdout.split() == [APP]
 
-    (call,) = docker.called("docker save")
+    call, printed = docker.called("docker save")
+    assert call == printed
     assert ("--platform=linux/amd64" in call) is argument
 
 
