@@ -27,12 +27,12 @@ PULL_SECONDS = 1800
 
 def main() -> None:
     """Save or load, or say why not."""
-    if sys.argv[1:2] == ["print"]:
-        # In place of this process, so that whoever ends it ends Docker's.
-        os.execvp("docker", ["docker", "save", *platform(), *sys.argv[2:]])  # noqa: S606 - arguments, no shell
-    images, archive = os.environ["IMAGES"].split(), Path(os.environ["ARCHIVE"])
-    timeout = float(os.environ["TIMEOUT"])
     try:
+        if sys.argv[1:2] == ["print"]:
+            # In place of this process, so that whoever ends it ends Docker's.
+            os.execvp("docker", ["docker", "save", *platform(), *sys.argv[2:]])  # noqa: S606 - arguments, no shell
+        images, archive = os.environ["IMAGES"].split(), Path(os.environ["ARCHIVE"])
+        timeout = float(os.environ["TIMEOUT"])
         if sys.argv[1:] == ["save"]:
             save_all(images, archive, timeout)
         else:
