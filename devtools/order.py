@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from devtools.graph import Graph, Node
 
@@ -105,3 +105,28 @@ def tree(graph: Graph, order: Order) -> tuple[Branch, ...]:
         return tuple(sorted(branches, key=lambda each: (each.first(order), each.node.name, each.node.type)))
 
     return under("")
+
+
+def text(made: Graph) -> str:
+    """Return the tree of a stack's resources, and above it how many there are."""
+    found = of(made)
+    components = len(made.nodes) - len(found.nodes)
+    head = (
+        f"{made.stack}: {len(found.nodes)} resources in {components} components, in {max(found.steps.values())} steps."
+        "\nEach has the number of its step; what has the same number is made at the same time."
+    )
+    rows = list(_rows(tree(made, found), found, ""))
+    width = max(len(left) for left, _ in rows)
+    lines = [f"{left:{width}}  {right}".rstrip() for left, right in rows]
+    return "\n".join([head, "", made.stack, *lines])
+
+
+def _rows(branches: tuple[Branch, ...], found: Order, indent: str) -> Iterator[tuple[str, str]]:
+    for branch in branches:
+        last = branch is branches[-1]
+        node = branch.node
+        number = f"{found.steps[node.urn]:>2} " if node.custom else ""
+        left = f"{indent}{'└─' if last else '├─'} {number}{label(node)} {node.name}"
+        waits = [found.nodes[urn].name for urn in found.waits.get(node.urn, ())]
+        yield left, f"waits for {', '.join(sorted(waits))}" if waits else ""
+        yield from _rows(branch.branches, found, indent + ("   " if last else "│  "))

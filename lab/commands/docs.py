@@ -1,4 +1,4 @@
-"""Write the documentation that comes from the program itself: the settings, and the pictures of the stacks."""
+"""Write what comes from the program itself: the settings, the pictures of the stacks, and their recorded graphs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core import project
 from components.core.settings import PARTS, PROJECT
-from devtools import graph, picture
-from lab.commands import plan
+from devtools import golden, graph, order, picture
 from lab.host import paths
 
 if TYPE_CHECKING:
@@ -32,15 +31,16 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has th
         path = FOLDER / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-            print(path)
+            print(path.resolve())
     return 0
 
 
 def files() -> dict[str, str]:
-    """Return the text of each generated file by its name in docs/."""
+    """Return the text of each generated file by its path from docs/."""
     graphs = {stack: graph.build(stack, paths.ROOT) for stack in PARTS}
-    pictures = {f"{stack}.svg": picture.svg(made) for stack, made in graphs.items()}
-    return {"settings.md": settings(), "architecture.md": architecture(graphs), **pictures}
+    drawn = {f"{stack}.svg": picture.svg(made) for stack, made in graphs.items()}
+    records = {f"../tests/golden/{stack}.json": golden.text(made) for stack, made in graphs.items()}
+    return {"settings.md": settings(), "architecture.md": architecture(graphs), **drawn, **records}
 
 
 def settings() -> str:
@@ -83,5 +83,5 @@ def architecture(graphs: dict[str, graph.Graph]) -> str:
     ]
     for stack, made in graphs.items():
         lines += ["", f"## {TITLES[stack]}", "", f"![The resources of {stack}]({stack}.svg)", ""]
-        lines += ["<details><summary>As a tree</summary>", "", "```text", plan.text(made), "```", "", "</details>"]
+        lines += ["<details><summary>As a tree</summary>", "", "```text", order.text(made), "```", "", "</details>"]
     return "\n".join([*lines, ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,7 @@ def test_the_engine_knows_resources_by_the_recorded_urns(project: Project, chart
     if stack == "p3":
         project.set(stack, "argocdChart", str(chart))
     found = {step["urn"] for step in project.plan(stack)["steps"]}
-    recorded = {urn for urn, options in golden.recorded(stack).items() if not options.get("read")}
+    record = json.loads(golden.path(stack).read_text(encoding="utf-8"))
+    recorded = {urn for urn, options in record.items() if not options.get("read")}
     assert {urn for urn in found if "pulumi:pulumi:Stack" not in urn and "::default_" not in urn} - recorded == set()
     assert recorded - found == set()

@@ -11,7 +11,6 @@ import pytest
 
 from components.core.settings import PARTS
 from devtools import graph, order
-from lab.commands import plan
 from lab.host import paths
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def line_of(text: str, name: str) -> str:
 @pytest.mark.parametrize("stack", PARTS)
 def test_every_resource_has_one_line(build: Callable[..., graph.Graph], stack: str) -> None:
     made = build(stack)
-    lines = plan.text(made).splitlines()
+    lines = order.text(made).splitlines()
     assert len(lines) == 4 + len(made.nodes)
     assert lines[0].startswith(f"{stack}: {len([node for node in made.nodes if node.custom])} resources")
 
@@ -43,7 +42,7 @@ def test_what_waits_is_in_a_later_step_than_what_it_waits_for(p3: graph.Graph) -
 
 
 def test_a_wait_that_another_wait_implies_is_left_out(p3: graph.Graph) -> None:
-    line = line_of(plan.text(p3), "argocd-redis-password")
+    line = line_of(order.text(p3), "argocd-redis-password")
     assert line.endswith("waits for argocd-namespace, argocd-redis")
     assert "provider" not in line
 
@@ -62,7 +61,7 @@ def test_images_are_built_while_the_cluster_is_made(p3: graph.Graph) -> None:
 
 def test_machines_under_virtualbox_are_made_one_after_the_other() -> None:
     made = graph.build("p1", paths.ROOT, {"vagrantProvider": "virtualbox"})
-    assert "waits for server-machine-vm" in line_of(plan.text(made), "agent1-machine-vm")
+    assert "waits for server-machine-vm" in line_of(order.text(made), "agent1-machine-vm")
 
 
 def node(name: str, *, parent: str = "", custom: bool = True, after: tuple[str, ...] = ()) -> graph.Node:
@@ -92,7 +91,7 @@ def test_what_a_component_waits_for_all_in_it_waits_for() -> None:
 
 
 def test_two_runs_print_the_same(p3: graph.Graph) -> None:
-    assert plan.text(p3) == plan.text(graph.build("p3", paths.ROOT))
+    assert order.text(p3) == order.text(graph.build("p3", paths.ROOT))
 
 
 def test_the_command_needs_no_tool() -> None:
