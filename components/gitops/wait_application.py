@@ -78,8 +78,8 @@ def other_image(application: dict[str, Any]) -> str:
     if not wanted or not images or any(each.startswith((f"{wanted}:", f"{wanted}@")) for each in images):
         return ""
     return (
-        f"warning: the settings name the image {wanted}, and Git runs {', '.join(images)}. The repository is its users': "
-        "no setting changes what is in it.\nFix: `make clone`, change the image there, commit and push; or "
+        f"warning: the settings name the image {wanted}, and Git runs {', '.join(images)}. The repository is its "
+        "users': no setting changes what is in it.\nFix: `make clone`, change the image there, commit and push; or "
         "`pulumi config set iot:appImage` to the image that runs.\n"
     )
 

@@ -186,6 +186,59 @@ def test_what_leaves_git_is_pruned_and_what_returns_is_made(lab: Lab, tmp_path: 
     wait_settled(lab)
 
 
+PRIVILEGED: Final = """\
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: dev
+  labels:
+    pod-security.kubernetes.io/enforce: privileged
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: root
+  namespace: dev
+spec:
+  containers:
+    - name: root
+      image: iot-lab/flask-app:v1
+      securityContext:
+        privileged: true
+"""
+
+
+def test_a_push_can_not_switch_pod_security_off(lab: Lab, tmp_path: Path) -> None:
+    """It is refused as a whole, `make status` says so, and what ran goes on running."""
+
+    def enforced() -> str:
+        labels: dict[str, str] = lab.get("namespace", "dev", "dev")["metadata"]["labels"]
+        return labels["pod-security.kubernetes.io/enforce"]
+
+    def said() -> str:
+        return lab.command("status", check=False).stdout
+
+    (tmp_path / "evil.yaml").write_text(PRIVILEGED, encoding="utf-8")
+    write = f"!cp '{tmp_path / 'evil.yaml'}' manifests/p3/evil.yaml && git add manifests"
+    change_in_git(lab, tmp_path, ["-c", f"alias.evil={write}", "evil"], "Switch Pod Security off")
+    refused = "Namespace is not permitted in project iot"
+    eventually("the push is refused", lambda: refused in said(), said)
+    assert "NOT OK  application" in said()
+    assert enforced() == "restricted"
+    assert "root" not in lab.kubectl("-n", "dev", "get", "pods", "-o", "name")
+    assert message() == "v1"
+    # What Git does not allow, the cluster does not either, whoever asks.
+    (tmp_path / "pod.yaml").write_text(PRIVILEGED.partition("---\n")[2], encoding="utf-8")
+    lab.kubectl("apply", "-f", str(tmp_path / "pod.yaml"), check=False)
+    assert "root" not in lab.kubectl("-n", "dev", "get", "pods", "-o", "name")
+    again = tmp_path / "again"
+    again.mkdir()
+    change_in_git(lab, again, ["revert", "--no-edit", "HEAD"], "revert")
+    wait_settled(lab)
+    eventually("status is well again", lambda: lab.command("status", check=False).returncode == 0, said)
+    assert enforced() == "restricted"
+
+
 def test_status_says_that_all_is_well_and_check_agrees(lab: Lab) -> None:
     said = lab.command("status").stdout
     assert "Synced" in said
