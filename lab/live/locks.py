@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core.settings import PROJECT
 from lab.host import local, paths
 from lab.host.console import say
+from lab.host.environment import environment
+from lab.live import kube
 from lab.live import stack as stacks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ANSWER: Final = 10  # seconds
+RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 
 
 def recover(stack: str) -> None:
@@ -68,10 +71,39 @@ def _is_gone(lock: Mapping[str, Any]) -> bool:
 def _forget_pending(stack: str) -> int:
     """Drop the pending operations from a stack's state, and return how many there were."""
     state = json.loads(stacks.pulumi("stack", "export", "--stack", stack))
-    count = len(state["deployment"].pop("pending_operations", []))
+    pending = state["deployment"].pop("pending_operations", [])
+    for each in pending:
+        if each["resource"]["type"] == RELEASE:
+            _forget_release(stack, each)
     # Secrets are encrypted in it; its owner alone can read it all the same.
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".json") as file:
         json.dump(state, file)
         file.flush()
         stacks.pulumi("stack", "import", "--stack", stack, "--file", file.name)
-    return count
+    return len(pending)
+
+
+def _forget_release(stack: str, operation: Mapping[str, Any]) -> None:
+    """Remove what Helm has noted of a release that was interrupted, without which it refuses to begin anew.
+
+    What the release had made already is taken over by the next one of that name.
+    """
+    release = operation["resource"]
+    name, namespace = release["inputs"]["name"], release["inputs"]["namespace"]
+    # Of one that was being made, nothing else knows: Helm may have come to its end since.
+    status = "" if operation["type"] == "creating" else ",status in (pending-install,pending-upgrade,pending-rollback)"
+    shown = json.loads(stacks.pulumi("stack", "export", "--stack", stack, "--show-secrets"))
+    provider = release["provider"].rpartition("::")[0]
+    (kubeconfig,) = [
+        json.loads(each["inputs"]["kubeconfig"]["plaintext"])
+        for each in shown["deployment"]["resources"]
+        if each["urn"] == provider and each["id"] == release["provider"].rpartition("::")[2]
+    ]
+    with kube.config_file(kubeconfig) as config:
+        command = kube.command(config, f"--request-timeout={ANSWER}s", f"--namespace={namespace}", "delete", "secrets")
+        command.append(f"--selector=owner=helm,name={name}{status}")
+        done = subprocess.run(
+            command, env=environment(), capture_output=True, text=True, timeout=ANSWER + 5, check=False
+        )
+    if done.returncode:
+        say(f"what Helm has noted of {name} could not be removed: {done.stderr.strip()}")

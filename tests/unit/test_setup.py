@@ -250,11 +250,19 @@ def test_the_lock_of_a_run_that_was_killed_is_taken_away_with_what_it_had_begun(
 ) -> None:
     bring_up("p3", "k3d:index:Nodes")
     state = local.STACKS / "p3.json"
-    pending = [{"type": "creating", "resource": {"urn": "urn:x"}}]
+    release = {
+        "urn": "urn:x",
+        "type": "kubernetes:helm.sh/v3:Release",
+        "provider": "urn:provider::1",
+        "inputs": {"name": "argocd", "namespace": "argocd"},
+    }
+    pending = [{"type": "creating", "resource": release}]
+    provider = {"urn": "urn:provider", "id": "1", "inputs": {"kubeconfig": {"plaintext": json.dumps("a kubeconfig")}}}
     content = json.loads(state.read_text(encoding="utf-8"))
     content["checkpoint"]["latest"]["pending_operations"] = pending
     state.write_text(json.dumps(content), encoding="utf-8")
-    exported = json.dumps({"version": 3, "deployment": {"resources": [], "pending_operations": pending}})
+    exported = json.dumps({"version": 3, "deployment": {"resources": [provider], "pending_operations": pending}})
+    write_command(path, "kubectl", f'#!/bin/sh\necho "$@" >"{project}/kubectl"\n')
     write_command(
         path,
         "pulumi",
@@ -268,7 +276,9 @@ esac
     held = lock("p3", ended())
     locks.recover("p3")
     assert not held.exists()
-    assert json.loads((project / "imported").read_text(encoding="utf-8"))["deployment"] == {"resources": []}
+    assert json.loads((project / "imported").read_text(encoding="utf-8"))["deployment"] == {"resources": [provider]}
+    # Helm would refuse to begin a release anew of which it still has a note.
+    assert "--namespace=argocd delete secrets --selector=owner=helm,name=argocd" in (project / "kubectl").read_text()
     assert "an earlier run of p3 was killed" in capsys.readouterr().err
 
 
