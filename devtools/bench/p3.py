@@ -25,7 +25,7 @@ from components.k3d import provider as k3d_provider
 from devtools import graph
 from devtools.bench import facts, inputs, table
 from devtools.bench.table import Row, Step
-from lab.commands import release, setup
+from lab.commands import release
 from lab.host import local, needs, paths
 from lab.host.console import say
 from lab.host.environment import environment
@@ -346,8 +346,8 @@ def _check() -> None:
     """
     local.prepare()
     wanted = needs.of(STACK)
-    setup.host(wanted)
-    setup.fetch(wanted)
+    needs.host(wanted)
+    needs.fetch(wanted)
     if local.states().get(STACK):
         raise LabError(
             "the stack p3 is up",

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lab.commands.status import GREEN, PLAIN, RED
 from lab.host import tools
+from lab.host.console import GREEN, PLAIN, RED
 from lab.live import defence, kube, stack
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.commands import setup
 from lab.host import local, needs
 from lab.host.console import say
 from lab.live import locks, stack
@@ -25,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     if stack.exists(args.stack):
         local.prepare()
         local.check_version(args.stack)
-        setup.fetch(wanted)
+        needs.fetch(wanted)
         locks.recover(args.stack)
         stack.mend(args.stack)
         say(f"pulumi destroy --stack {args.stack}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core import project
 from components.core.settings import PARTS, PROJECT
-from devtools import golden, graph, order, picture
+from devtools import golden, graph, order, picture, rooms
 from lab.host import paths
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ def _default(declared: dict[str, Any]) -> str:
     return f"`{value if isinstance(value, str) else json.dumps(value)}`" if value not in ("", None) else "empty"
 
 
+def _imports(room: rooms.Room) -> str:
+    return ", ".join(f"`{each}`" for each in room.imports) or "nothing of ours"
+
+
 def architecture(graphs: dict[str, graph.Graph]) -> str:
     """Return the page with the pictures.
 
@@ -75,13 +79,28 @@ def architecture(graphs: dict[str, graph.Graph]) -> str:
         graphs: each stack's graph by its name.
     """
     lines = [
-        "# What each stack is made of",
+        "# The rooms, and what each stack is made of",
         "",
-        "Written by `python -m lab docs` from the program: it is run without an engine, and what it asks for is drawn.",
+        "Written by `python -m lab docs` from [devtools/rooms.py](../devtools/rooms.py) and from the program.",
+        "",
+        "Each folder is a room for one subject, and a test holds who may import whom: a room may import those above it",
+        "in this table, and never one below.",
+        "",
+        "| Room | What it has | May import |",
+        "|---|---|---|",
+        *(f"| `{name}/` | {room.holds} | {_imports(room)} |" for name, room in rooms.ROOMS.items()),
+        "",
+        "The exceptions, each with its reason:",
+        "",
+        *(f"- `{user}` imports `{used}`: {why}." for (user, used), why in rooms.EXCEPTIONS.items()),
+        "",
+        "## The stacks",
+        "",
+        "The program is run without an engine, and what it asks for is drawn.",
         "A box is a component with its resources; it stands below what it waits for. `make plan STACK=p3`",
         "prints the same as a tree, with your own settings.",
     ]
     for stack, made in graphs.items():
-        lines += ["", f"## {TITLES[stack]}", "", f"![The resources of {stack}]({stack}.svg)", ""]
+        lines += ["", f"### {TITLES[stack]}", "", f"![The resources of {stack}]({stack}.svg)", ""]
         lines += ["<details><summary>As a tree</summary>", "", "```text", order.text(made), "```", "", "</details>"]
     return "\n".join([*lines, ""])

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from components.core.errors import LabError
 from components.core.settings import PARTS, PROJECT
-from lab.commands import setup
 from lab.host import chart, local, needs, paths
 from lab.host.console import say
 from lab.host.environment import environment
@@ -40,11 +39,11 @@ def run(args: argparse.Namespace) -> int:
     pack = ["--policy-pack", str(paths.ROOT / "policy")] if wanted else []
     further = [*stack.QUIET, *pack, *args.arguments]
     if args.stack:
-        setup.fetch(replace(needs.of(args.stack, args.arguments), tools=("pulumi",)))
+        needs.fetch(replace(needs.of(args.stack, args.arguments), tools=("pulumi",)))
         stack.ensure(args.stack)
         stack.become(["pulumi", "preview", "--stack", args.stack, *further])
     for name in PARTS:
-        setup.fetch(replace(needs.of(name), tools=("pulumi",), chart=False))
+        needs.fetch(replace(needs.of(name), tools=("pulumi",), chart=False))
     codes = {name: from_nothing(name, further) for name in PARTS}
     for name, code in codes.items():
         say(f"preview of {name}: {'ok' if code == 0 else 'failed'}")

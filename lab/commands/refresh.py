@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.commands import setup
 from lab.host import local, needs
 from lab.live import locks, stack
 
@@ -24,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     local.prepare()
     stack.require(args.stack)
     local.check_version(args.stack)
-    setup.fetch(wanted)
+    needs.fetch(wanted)
     locks.recover(args.stack)
     stack.mend(args.stack)
     stack.become(["pulumi", "refresh", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.core.errors import LabError, all_of
-from lab.host import chart, docker, local, needs, plugins, tools
+from lab.host import local, needs
 from lab.host.console import say
 from lab.live import stack
 
@@ -25,34 +24,9 @@ def run(args: argparse.Namespace) -> int:
     """Fetch everything, then check everything."""
     wanted = needs.of(args.stack)
     local.prepare()
-    fetch(wanted)
+    needs.fetch(wanted)
     # From here on `pulumi config set --stack` works, also where something is missing that a setting can do without.
     stack.ensure(args.stack)
-    host(wanted)
+    needs.host(wanted)
     say(f"the stack {args.stack} has all it needs: make up STACK={args.stack}")
     return 0
-
-
-def fetch(wanted: needs.Needs) -> None:
-    """Fetch what can be fetched.
-
-    Raises:
-        LabError: something can't be reached.
-    """
-    tools.ensure(list(wanted.tools))
-    plugins.ensure(wanted.plugins)
-    if wanted.chart:
-        chart.ensure()
-
-
-def host(wanted: needs.Needs) -> None:
-    """Check what has to be on this machine; offer to install Docker.
-
-    Raises:
-        LabError: lists what is missing.
-    """
-    if wanted.docker:
-        docker.offer()
-    missing = [check for check in needs.host_checks(wanted) if not check.ok]
-    if missing:
-        raise all_of([LabError(check.found or f"{check.name} is missing", fix=check.fix) for check in missing])

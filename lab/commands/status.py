@@ -13,18 +13,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core.errors import LabError
+from lab.host.console import GREEN, PLAIN, RED
 from lab.live import answers as live
-from lab.live import application, git, kube, manifest_tags, stack
+from lab.live import application, kube, manifest_tags, stack
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-GREEN, RED, PLAIN = "\033[32m", "\033[31m", "\033[0m"
-GOOD: Final = "Synced and Healthy"
 LOOK: Final = "make kubectl ARGS='-n dev get pods,events'"
-SHORT: Final = 7  # characters of a commit's ID
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,11 +127,11 @@ def in_argocd(config: Path) -> Line:
     found = application.status(config)
     state, commit = application.summary(found), found.get("sync", {}).get("revision", "")
     problems = application.problems(found)
-    ok = state == GOOD and not problems
+    ok = state == application.GOOD and not problems
     return Line(
         name="application",
         ok=ok,
-        found="; ".join([f"{state} at commit {commit[:SHORT] or 'unknown'}", *problems]),
+        found="; ".join([f"{state} at commit {commit[: manifest_tags.SHORT] or 'unknown'}", *problems]),
         fix="" if ok else application.fix(found) or f"wait a moment, or {LOOK}",
         value=commit,
     )
@@ -141,16 +139,8 @@ def in_argocd(config: Path) -> Line:
 
 def in_git(outputs: Mapping[str, Any]) -> Line:
     """Tell which version Git wants."""
-    source = git.readable(outputs)
-    with git.cloned(source) as clone:
-        found = manifest_tags.tags(manifest_tags.read(clone.root / source.path), outputs["image"])
-        tag, head = manifest_tags.one_of(found), clone.head
-    return Line(
-        name="git",
-        ok=True,
-        found=f"{tag} at commit {head[:SHORT]} of {source.revision}",
-        value="" if "sha256:" in tag else tag,
-    )
+    tag, where = manifest_tags.in_git(outputs)
+    return Line(name="git", ok=True, found=f"{tag} at {where}", value="" if "sha256:" in tag else tag)
 
 
 def running(url: str) -> Line:

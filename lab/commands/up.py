@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.commands import setup
 from lab.host import local, needs
 from lab.host.console import say
 from lab.live import locks, stack
@@ -24,8 +23,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = needs.of(args.stack, args.arguments)
     local.prepare()
     # What has to be installed by hand comes first: nobody wants to hear of it after a long download.
-    setup.host(wanted)
-    setup.fetch(wanted)
+    needs.host(wanted)
+    needs.fetch(wanted)
     locks.recover(args.stack)
     stack.mend(args.stack)
     local.check_version(args.stack)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+GREEN, RED, PLAIN = "\033[32m", "\033[31m", "\033[0m"
+
 
 def say(message: str) -> None:
     """Print one line about what happens now."""

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from components.core import project, settings, versions
-from components.core.errors import LabError
+from components.core.errors import LabError, all_of
 from lab.host import chart, docker, paths, plugins, tools
 from lab.host.environment import environment
 
@@ -201,3 +201,28 @@ def argocd_chart() -> Check:
     """Check the kept chart."""
     found = str(chart.KEPT.relative_to(paths.ROOT)) if chart.is_kept() else ""
     return Check(name="chart", wanted=chart.NAME, found=found, fix="" if found else "make setup fetches it")
+
+
+def fetch(wanted: Needs) -> None:
+    """Fetch what can be fetched.
+
+    Raises:
+        LabError: something can't be reached.
+    """
+    tools.ensure(list(wanted.tools))
+    plugins.ensure(wanted.plugins)
+    if wanted.chart:
+        chart.ensure()
+
+
+def host(wanted: Needs) -> None:
+    """Check what has to be on this machine; offer to install Docker.
+
+    Raises:
+        LabError: lists what is missing.
+    """
+    if wanted.docker:
+        docker.offer()
+    missing = [check for check in host_checks(wanted) if not check.ok]
+    if missing:
+        raise all_of([LabError(check.found or f"{check.name} is missing", fix=check.fix) for check in missing])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NAME: Final = "flask-app"
 NAMESPACE: Final = "argocd"
 APP_NAMESPACE: Final = "dev"
+GOOD: Final = "Synced and Healthy"
 # One line for each change: the commit that Git was last compared at, then the last sync's state and commit.
 LINE: Final = (
     "{.status.sync.revision}|{.status.operationState.phase}|{.status.operationState.syncResult.revision}{'\\n'}"

@@ -14,11 +14,10 @@ from components.core.run import run
 from components.docker import engine as docker_engine
 from components.machines import ssh
 from components.machines.vagrant import RUNNING, Machine
-from lab.commands import status
-from lab.commands.ssh import find
 from lab.host import paths
 from lab.live import answers as live
-from lab.live import application, kube
+from lab.live import application, kube, manifest_tags
+from lab.live.machines import find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -322,13 +321,14 @@ def _running(config: Path) -> str:
 def _version(outputs: Mapping[str, Any], url: str) -> str:
     answer = live.ask(url)
     expect(answer.status, 200, "the status")
-    wanted = status.in_git(outputs).value
+    tag, _ = manifest_tags.in_git(outputs)
+    wanted = "" if "sha256:" in tag else tag
     expect(answer.body, {"status": "ok", "message": wanted or answer.body.get("message")}, "the answer")
     return answer.text
 
 
 def _settled(config: Path) -> str:
-    return expect(application.summary(application.status(config)), status.GOOD)
+    return expect(application.summary(application.status(config)), application.GOOD)
 
 
 def _application(config: Path) -> dict[str, Any]:

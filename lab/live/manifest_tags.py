@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from components.core.errors import LabError
 from components.core.settings import IMAGE
 from components.gitops import manifests
+from lab.live import git
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+SHORT: Final = 7  # characters of a commit's ID
 TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+def in_git(outputs: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the tag that Git wants, or the digest, and in which commit it says so, in words.
+
+    Args:
+        outputs: the stack's.
+    """
+    source = git.readable(outputs)
+    with git.cloned(source) as clone:
+        found = one_of(tags(read(clone.root / source.path), outputs["image"]))
+        return found, f"commit {clone.head[:SHORT]} of {source.revision}"
 
 
 def read(folder: Path) -> dict[Path, str]:

@@ -16,7 +16,7 @@ import pytest
 
 from components.core import versions
 from components.core.errors import LabError
-from lab.commands import clean, destroy, doctor, setup
+from lab.commands import clean, destroy, doctor
 from lab.host import chart, docker, environment, local, needs, paths, plugins
 from lab.live import locks
 from tests.site import link_commands, write_command
@@ -502,7 +502,7 @@ def test_the_doctor_is_content_when_everything_is_there(
 
 def test_everything_that_is_missing_on_the_host_is_said_at_once(project: Path, path: Path) -> None:
     with pytest.raises(LabError) as error:
-        setup.host(needs.of("p1"))
+        needs.host(needs.of("p1"))
     message = str(error.value)
     for name in ("git is missing", "curl is missing", "vagrant is missing", "VBoxManage is missing"):
         assert name in message

@@ -14,7 +14,7 @@ import pytest
 from components.core import versions
 from components.core.errors import LabError
 from lab.commands import status
-from lab.host import paths
+from lab.host import console, paths
 from lab.live import application, git, stack
 from tests.unit import fakes, repositories
 
@@ -95,7 +95,7 @@ def test_there_are_no_colours_but_on_a_terminal(lab: Lab, capsys: pytest.Capture
     lab.run()
     assert "\033" not in capsys.readouterr().out
     line = status.Line(name="app", ok=False, found="nothing")
-    assert status.shown(line, colour=True).startswith(status.RED)
+    assert status.shown(line, colour=True).startswith(console.RED)
 
 
 def test_secrets_are_not_shown(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
