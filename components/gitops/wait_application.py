@@ -17,7 +17,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EVERY = 0.5  # seconds between two looks
 EVENTS = 10  # the last ones that are shown
@@ -59,7 +62,7 @@ def main() -> None:
             time.sleep(EVERY)
         sys.exit(
             f"The Application {os.environ['APPLICATION']} was not Synced and Healthy {why}.\n"
-            + diagnosis(status, kubeconfig, os.environ["APP_NAMESPACE"])
+            + diagnosis(status, lambda kind: get(kubeconfig, kind, os.environ["APP_NAMESPACE"])["items"])
             + f"\nFix: {fix or 'what is in Git'}; then run this again. `make status` shows where it is; Argo CD keeps "
             "trying."
         )
@@ -90,19 +93,14 @@ def is_running(status: dict[str, Any]) -> bool:
 
 
 def problems(status: dict[str, Any]) -> list[str]:
-    """Return what an Application complains about: its conditions, and what its last sync could not apply."""
+    """Return what an Application complains about: its conditions, and why its last sync is not done."""
     found = [f"{each['type']}: {each.get('message', '')}" for each in status.get("conditions", [])]
     operation = status.get("operationState", {})
-    result = operation.get("syncResult", {})
+    result = operation.get("syncResult") or {}
     # What became of a commit that was replaced since is history.
-    if operation and result.get("revision") in (None, status.get("sync", {}).get("revision")):
-        found += [
-            f"{each.get('kind')} {each.get('name')}: {each.get('message', '')}"
-            for each in result.get("resources") or []
-            if each.get("status") == "SyncFailed"
-        ]
-        if operation.get("phase") != "Succeeded":
-            found.append(f"last sync {operation.get('phase')}: {operation.get('message', '')}")
+    of_now = result.get("revision") in (None, status.get("sync", {}).get("revision"))
+    if operation and of_now and operation.get("phase") != "Succeeded":
+        found += [f"last sync {operation.get('phase')}: {operation.get('message', '')}"]
     return found
 
 
@@ -119,8 +117,13 @@ def summary(status: dict[str, Any]) -> str:
     return f"{sync} and {health}"
 
 
-def diagnosis(status: dict[str, Any], kubeconfig: Path, namespace: str) -> str:
-    """Return what an Application says, and the pods and events of the namespace that it fills."""
+def diagnosis(status: dict[str, Any], items: Callable[[str], list[dict[str, Any]]]) -> str:
+    """Return what an Application says, and the pods and events of the namespace that it fills.
+
+    Args:
+        status: the Application's.
+        items: returns what that namespace has of a kind.
+    """
     lines = [f"Application: {summary(status)}"]
     lines += problems(status)
     lines += [
@@ -128,8 +131,8 @@ def diagnosis(status: dict[str, Any], kubeconfig: Path, namespace: str) -> str:
         for each in status.get("resources", [])
         if each.get("health", {}).get("status") not in (None, "Healthy")
     ]
-    lines += [line for pod in get(kubeconfig, "pods", namespace)["items"] for line in pod_problems(pod)]
-    events = sorted(get(kubeconfig, "events", namespace)["items"], key=moment)
+    lines += [line for pod in items("pods") for line in pod_problems(pod)]
+    events = sorted(items("events"), key=moment)
     lines += [
         f"event {each.get('reason')} of {each['involvedObject'].get('name')}: {each.get('message', '').strip()}"
         for each in events[-EVENTS:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 import time
@@ -69,10 +68,9 @@ def diagnosis(config: Path) -> str:
     Raises:
         LabError: the cluster does not answer, or has no such Application.
     """
-    found = status(config)
-    # It is a script of its own, which looks for kubectl on this process's PATH.
-    os.environ["PATH"] = environment()["PATH"]
-    return wait_application.diagnosis(found, config, APP_NAMESPACE)
+    return wait_application.diagnosis(
+        status(config), lambda kind: kube.get(config, kind, namespace=APP_NAMESPACE)["items"]
+    )
 
 
 @dataclass
