@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_docker as docker
@@ -14,6 +16,7 @@ from pulumi.runtime import is_dry_run
 
 from components.core import versions
 from components.core.dynamic import Provider
+from components.core.errors import LabError
 from components.core.run import run
 from components.docker import engine as docker_engine
 
@@ -39,6 +42,24 @@ def _unknown() -> pulumi.Output[str]:
         return future
 
     return pulumi.Output(settled(set()), settled(None), settled(False))  # noqa: FBT003 - positional in Pulumi's API
+
+
+def package_index() -> dict[str, str]:
+    """Return the build argument that tells pip of a mirror, when this host's pip is told of one.
+
+    Raises:
+        LabError: there is a password in its address, which the image's history and the state would show.
+    """
+    index = os.environ.get("PIP_INDEX_URL", "")
+    if not index:
+        return {}
+    if urlsplit(index).password or urlsplit(index).username:
+        raise LabError(
+            "PIP_INDEX_URL has a login in it",
+            why="the history of the app's image would show it",
+            fix="set PIP_INDEX_URL to an index without one, and iot:appImage to an image that was built elsewhere",
+        )
+    return {"PIP_INDEX_URL": index}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +111,12 @@ class AppImage(pulumi.ComponentResource):
                     platform=platform,
                     dockerfile=f"{args.context}/Dockerfile",
                     # Another generation after a loss makes the engine build it again.
-                    args={"VERSION": version, "PYTHON_IMAGE": versions.PYTHON_IMAGE, "GENERATION": presence.generation},
+                    args={
+                        "VERSION": version,
+                        "PYTHON_IMAGE": versions.PYTHON_IMAGE,
+                        "GENERATION": presence.generation,
+                        **package_index(),
+                    },
                 ),
                 opts=pulumi.ResourceOptions(
                     parent=self, provider=provider, ignore_changes=["*"] if self.unknown else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 import zlib
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ def argocd(local: Path | None, root: Path) -> Chart:
         _check_metadata(local)
     elif kept.is_file():
         _check_metadata(kept)
+        _check_content(kept)
     else:
         return Chart(
             name=versions.ARGOCD_CHART,
@@ -57,6 +59,24 @@ def argocd(local: Path | None, root: Path) -> Chart:
     # Relative where it can be, so that the state says the same wherever the project is.
     name = f"./{path.relative_to(root)}" if path.is_relative_to(root) else str(path)
     return Chart(name=name, version=versions.ARGOCD_CHART_VERSION, repository=None)
+
+
+def record(kept: Path) -> Path:
+    """Return where the SHA-256 of an archive that is not the official one is noted."""
+    return kept.with_name(f"{kept.name}.sha256")
+
+
+def _check_content(kept: Path) -> None:
+    """Stop unless an archive is the official one, or the one of the offline folder as it was when it was copied."""
+    noted = record(kept).read_text(encoding="utf-8").split() if record(kept).is_file() else []
+    wanted = {versions.ARGOCD_CHART_SHA256, *noted}
+    found = hashlib.sha256(kept.read_bytes()).hexdigest()
+    if found not in wanted:
+        raise LabError(
+            f"{kept} is not the chart that was fetched: its SHA-256 is {found}",
+            why=f"{' or '.join(sorted(wanted))} was expected",
+            fix="remove it, then `make setup`; a chart of your own: pulumi config set iot:argocdChart PATH",
+        )
 
 
 def _check_metadata(path: Path) -> None:

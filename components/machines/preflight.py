@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import shutil
 import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 # https://www.virtualbox.org/manual/ch06.html#network_hostonly: what it allows unless its file says otherwise.
 VIRTUALBOX_DEFAULT: Final = "192.168.56.0/21"
 VIRTUALBOX_FILE: Final = Path("/etc/vbox/networks.conf")
-WINDOWS_VIRTUALBOX: Final = Path(r"C:\Program Files\Oracle\VirtualBox\VBoxManage.exe")
 SSH_PORT: Final = 22
 KNOCK: Final = 1.0  # seconds
 
@@ -145,7 +143,8 @@ def _answers(address: str) -> bool:
 
 
 def _has_virtualbox() -> bool:
-    return bool(shutil.which("VBoxManage")) or (sys.platform == "win32" and WINDOWS_VIRTUALBOX.exists())
+    # In WSL2, VirtualBox is on the Windows side: VAGRANT_WSL_ENABLE_WINDOWS_ACCESS lets Vagrant use it from here.
+    return bool(shutil.which("VBoxManage") or shutil.which("VBoxManage.exe"))
 
 
 def _has_libvirt() -> bool:

@@ -213,6 +213,8 @@ class Machine:
             "VAGRANT_DOTFILE_PATH": str(self.folder),
             "VAGRANT_DEFAULT_PROVIDER": self.provider,
             "VAGRANT_CHECKPOINT_DISABLE": "1",
+            # In WSL2, VirtualBox is on the Windows side.
+            **({"VAGRANT_WSL_ENABLE_WINDOWS_ACCESS": "1"} if shutil.which("VBoxManage.exe") else {}),
         }
 
     def _ask(self, *arguments: str) -> str:

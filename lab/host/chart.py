@@ -33,7 +33,9 @@ def is_kept() -> bool:
     if not KEPT.exists():
         return False
     own = offline()
-    return filecmp.cmp(own, KEPT, shallow=False) if own else sha256(KEPT) == versions.ARGOCD_CHART_SHA256
+    if own:
+        return filecmp.cmp(own, KEPT, shallow=False) and charts.record(KEPT).is_file()
+    return sha256(KEPT) == versions.ARGOCD_CHART_SHA256
 
 
 def ensure() -> None:
@@ -48,6 +50,8 @@ def ensure() -> None:
         say(f"using {own}")
         KEPT.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(own, KEPT)
+        # The program holds it to this, for it is not the official one.
+        charts.record(KEPT).write_text(f"{sha256(KEPT)}\n", encoding="utf-8")
         return
     what = f"the chart {versions.ARGOCD_CHART} {versions.ARGOCD_CHART_VERSION}"
     way = f"pulumi config set iot:argocdChart PATH --stack p3, with a {NAME} or its unpacked folder"

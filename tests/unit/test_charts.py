@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from typing import TYPE_CHECKING
@@ -42,8 +43,27 @@ def test_without_a_local_chart_it_is_the_official_one(tmp_path: Path) -> None:
     assert chart.repository == "https://argoproj.github.io/argo-helm"
 
 
+def kept(root: Path) -> Path:
+    """Write an archive where one is kept that was copied from the offline folder."""
+    path = archive(root / ".lab" / "charts" / f"argo-cd-{versions.ARGOCD_CHART_VERSION}.tgz")
+    charts.record(path).write_text(hashlib.sha256(path.read_bytes()).hexdigest(), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_kept_chart_that_is_not_what_was_fetched_is_refused(tmp_path: Path, *, recorded: bool) -> None:
+    path = kept(tmp_path)
+    if recorded:
+        archive(path, GOOD + "description: changed since\n")
+    else:
+        charts.record(path).unlink()
+
+    with pytest.raises(LabError, match=r"is not the chart that was fetched.*make setup"):
+        charts.argocd(None, tmp_path)
+
+
 def test_the_kept_chart_is_used_when_there_is_one(tmp_path: Path) -> None:
-    archive(tmp_path / ".lab" / "charts" / f"argo-cd-{versions.ARGOCD_CHART_VERSION}.tgz")
+    kept(tmp_path)
     chart = charts.argocd(None, tmp_path)
 
     assert chart.name == f"./.lab/charts/argo-cd-{versions.ARGOCD_CHART_VERSION}.tgz"

@@ -14,6 +14,7 @@ from components.docker import engine as docker_engine
 from components.docker import image
 from components.docker.engine import UnreachableError
 from components.docker.image import PresenceProvider
+from devtools import graph
 
 if TYPE_CHECKING:
     from tests.unit.programs import Engine
@@ -31,6 +32,22 @@ def state(**made_at: str) -> dict[str, Any]:
 
 
 # --- whether the image is there --------------------------------------------------------------------------------------
+
+
+def test_a_mirror_of_packages_reaches_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    assert image.package_index() == {}
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
+    assert image.package_index() == {"PIP_INDEX_URL": "https://mirror.example/simple"}
+    built = [node.inputs["build"]["args"] for node in graph.build("p3", ROOT).nodes if node.type.endswith(":Image")]
+    assert {each["PIP_INDEX_URL"] for each in built} == {"https://mirror.example/simple"}
+
+
+def test_a_login_at_a_mirror_does_not_get_into_the_images_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://me:never-shown@mirror.example/simple")
+    with pytest.raises(LabError, match="PIP_INDEX_URL has a login in it") as refused:
+        image.package_index()
+    assert "never-shown" not in str(refused.value)
 
 
 def test_an_image_that_is_there_changes_nothing(engine: Engine) -> None:

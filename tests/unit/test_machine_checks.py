@@ -68,6 +68,11 @@ def test_a_provider_that_is_not_there_is_answered_with_those_that_are(host: Prog
     assert "pulumi config set iot:vagrantProvider virtualbox" in str(problem)
 
 
+def test_virtualbox_on_the_windows_side_of_wsl_is_one(host: Programs) -> None:
+    (host.folder / "VBoxManage").rename(host.folder / "VBoxManage.exe")
+    assert "virtualbox" in machine_checks.installed()
+
+
 def test_a_host_without_any_provider_is_told_so(host: Programs) -> None:
     (host.folder / "VBoxManage").unlink()
     assert "found here: none of them" in said()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -132,6 +133,40 @@ def test_the_apps_pipeline_never_talks_to_a_cluster() -> None:
     text = (GITHUB / "workflows" / "app.yaml").read_text(encoding="utf-8").lower()
     for word in ("kubeconfig", "kubectl", "helm ", "argocd ", "pulumi up", ":latest"):
         assert word not in text
+
+
+def test_the_pipelines_push_is_tried_again_after_somebody_elses(tmp_path: Path) -> None:
+    (script,) = [
+        step["run"]
+        for step in parsed(GITHUB / "workflows" / "app.yaml")["jobs"]["release"]["steps"]
+        if step.get("name") == "Commit and push"
+    ]
+    clones = [tmp_path / "ours", tmp_path / "theirs"]
+    settings = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+
+    def git(*arguments: str) -> str:
+        command = ["git", *settings, *arguments]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    git("init", "--quiet", "--bare", "--initial-branch=main", "origin.git")
+    for clone in clones:
+        git("clone", "--quiet", "origin.git", str(clone))
+        if clone == clones[0]:
+            (clone / "tag").write_text("v1\n", encoding="utf-8")
+            git("-C", str(clone), "checkout", "--quiet", "-b", "main")
+            git("-C", str(clone), "add", ".")
+            git("-C", str(clone), "commit", "--quiet", "-m", "first")
+            git("-C", str(clone), "push", "--quiet", "-u", "origin", "main")
+    ours, theirs = clones
+    (theirs / "other").write_text("theirs\n", encoding="utf-8")
+    git("-C", str(theirs), "add", ".")
+    git("-C", str(theirs), "commit", "--quiet", "-m", "theirs")
+    git("-C", str(theirs), "push", "--quiet")
+    (ours / "tag").write_text("v2\n", encoding="utf-8")
+    env = os.environ | {"IMAGE": "flask-app", "TAG": "v2"}
+    subprocess.run(["bash", "-e", "-c", script], cwd=ours, env=env, check=True, capture_output=True)
+
+    assert git("-C", "origin.git", "log", "--format=%s").splitlines() == ["Run flask-app:v2", "theirs", "first"]
 
 
 def test_the_apps_image_is_scanned_before_it_is_pushed() -> None:
