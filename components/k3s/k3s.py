@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 import pulumi_command as command
-import pulumi_kubernetes as kubernetes
 import yaml
 
 from components.core import versions
-from components.core.cluster import Cluster
 from components.core.errors import LabError
 from components.machines.machine import node_name
 from components.machines.transfer import Stream, Transfer, TransferArgs
@@ -291,37 +289,6 @@ class K3sServer(pulumi.ComponentResource):
         # The cluster's own identity, and not the machine's: of what depends on a machine that is to be replaced, the
         # engine closes the Kubernetes provider beforehand, and then fails to delete with it what was in the cluster.
         self.cluster_id = pulumi.Output.unsecret(answer.apply(lambda found: str(found["cluster"])))
-        self.register_outputs({})
-
-
-class K3sCluster(pulumi.ComponentResource):
-    """The Kubernetes cluster of a K3s server, for what is to run in it.
-
-    Type token ``iot:k3s:K3sCluster``. Makes a ``kubernetes.Provider`` named ``{name}-provider``.
-
-    Attributes:
-        cluster: the way into it.
-    """
-
-    def __init__(self, name: str, server: K3sServer, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:k3s:K3sCluster", name, {}, opts)
-        machine = server.machine
-        provider = kubernetes.Provider(
-            f"{name}-provider",
-            kubeconfig=server.kubeconfig,
-            # Another kubeconfig of the same cluster, as after a restart, must not replace what is inside.
-            cluster_identifier=server.cluster_id,
-            # After a loss, `pulumi refresh` drops what is inside instead of failing to reach it.
-            delete_unreachable=True,
-            opts=pulumi.ResourceOptions(parent=self, deleted_with=machine.vm),
-        )
-        self.cluster = Cluster(
-            provider=provider,
-            kubeconfig=server.kubeconfig,
-            lifetime=provider,
-            nodes=pulumi.Output.from_input([machine.name]),
-            identity=server.cluster_id,
-        )
         self.register_outputs({})
 
 

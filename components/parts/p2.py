@@ -11,6 +11,7 @@ import pulumi_kubernetes as kubernetes
 from components.core import pods
 from components.docker.image import AppImage, AppImageArgs
 from components.k3s import k3s
+from components.k3s.cluster import K3sCluster
 from components.machines import preflight as machine_checks
 from components.machines.machine import VagrantMachine, node_name, server_args
 from components.web import web
@@ -38,7 +39,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
         LabError: something that the machine needs is missing, or taken.
     """
     server = _server(settings)
-    cluster = k3s.K3sCluster("cluster", server).cluster
+    cluster = K3sCluster("cluster", server).cluster
     image = _image(settings, server)
     namespace = kubernetes.core.v1.Namespace(
         NAMESPACE,
