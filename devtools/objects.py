@@ -80,13 +80,15 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
     return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
+def made_by(graph: Graph) -> list[Node]:
+    """Return a stack's resources that are objects of their own, in the order of their steps."""
+    objects = [node for node in in_order(graph) if node.type.startswith("kubernetes:") and not node.read]
+    return [node for node in objects if node.type != RELEASE]
+
+
 def of_program(graph: Graph) -> list[Object]:
     """Return the objects that a stack's program would create, in the order of their steps."""
-    return [
-        Object(source=f"{graph.stack} {node.name}", content=copy.deepcopy(node.inputs))
-        for node in in_order(graph)
-        if node.type.startswith("kubernetes:") and node.type != RELEASE and not node.read
-    ]
+    return [Object(source=f"{graph.stack} {node.name}", content=copy.deepcopy(node.inputs)) for node in made_by(graph)]
 
 
 def releases(graph: Graph) -> list[Node]:

@@ -38,23 +38,15 @@ def files(made: Graph) -> dict[str, str]:
     releases = objects.releases(made)
     texts = {}
     stages: dict[int, list[str]] = {}
-    for node, each in zip(_objects(made), objects.of_program(made), strict=True):
+    for node in objects.made_by(made):
         stage = 2 * sum(release.urn in found.everything[node.urn] for release in releases) + 1
         stages.setdefault(stage, []).append(node.name)
-        content = _clean(each.content, ())
+        content = _clean(node.inputs, ())
         path = f"{stage}/{len(stages[stage]):02}-{content['kind'].lower()}-{content['metadata']['name']}.yaml"
         texts[path] = dump(content)
     for number, release in enumerate(releases):
         texts[f"{2 * (number + 1)}-{release.inputs['name']}-values.yaml"] = dump(_clean(release.inputs["values"], ()))
     return {**texts, "README.md": readme(made, texts)} if texts else {}
-
-
-def _objects(made: Graph) -> list[Node]:
-    return [
-        node
-        for node in objects.in_order(made)
-        if node.type.startswith("kubernetes:") and node.type != objects.RELEASE and not node.read
-    ]
 
 
 def dump(content: dict[str, Any]) -> str:
