@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from components.gitops.git_server import GitRepository
 
 IN_CLUSTER: Final = "https://kubernetes.default.svc"
+KINDS: Final = (("apps", "Deployment"), ("", "Service"))  # what Git may bring, by API group
 IMAGE: Final = "iot/image"  # as in wait_application.py, which runs with a bare Python
 WAIT: Final = "components/gitops/wait_application.py"
 
@@ -71,10 +72,7 @@ class GitOpsProject(pulumi.ComponentResource):
                 "sourceRepos": [args.repository],
                 "destinations": [{"server": IN_CLUSTER, "namespace": args.namespace}],
                 "clusterResourceWhitelist": [],
-                "namespaceResourceWhitelist": [
-                    {"group": "apps", "kind": "Deployment"},
-                    {"group": "", "kind": "Service"},
-                ],
+                "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in KINDS],
             },
             opts=args.cluster.inside(self, depends_on=[args.argocd]),
         )

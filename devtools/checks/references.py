@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import versions
 from components.core.settings import IMAGE
 from components.gitops import manifests
+from components.gitops.application import KINDS
 from devtools.checks import Finding
 from policy.rules import Resource, pod, pod_at
 
@@ -139,6 +140,23 @@ def _names(each: Object, there: set[tuple[Any, Any, Any]]) -> Iterator[Finding]:
     for keys, kind, name in wanted:
         if (kind, _namespace(each), name) not in there:
             yield Finding(each.at(keys), f"{each.name}: there is no {kind} {name}; name one of its namespace")
+
+
+def project(objects: Sequence[Object], namespace: str) -> Iterator[Finding]:
+    """Yield what Argo CD would refuse, because the AppProject does not allow it.
+
+    Args:
+        objects: what is in Git.
+        namespace: the one of the project.
+    """
+    for each in objects:
+        kind, found = each.content.get("kind"), _namespace(each)
+        if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in KINDS:
+            told = "name it in KINDS of components/gitops/application.py, or let Pulumi make it"
+            yield Finding(each.at(("kind",)), f"{each.name}: Argo CD refuses a {kind}; {told}")
+        elif found not in {None, namespace}:
+            where = each.at(("metadata", "namespace"))
+            yield Finding(where, f"{each.name}: Argo CD refuses the namespace {found}; use {namespace}")
 
 
 def tags(folder: Path, shown: str) -> Iterator[Finding]:

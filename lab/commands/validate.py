@@ -89,5 +89,6 @@ def of_manifests(folder: Path, shown: str = p3.MANIFESTS) -> Iterator[Finding]:
     its = objects.of_folder(folder, shown)
     yield from schemas.findings(its)
     yield from references.findings(its, [p3.NAMESPACE])
+    yield from references.project(its, p3.NAMESPACE)
     yield from invariants.of_manifests(its)
     yield from references.tags(folder, shown)

@@ -28,6 +28,7 @@ kind: ClusterRoleBinding
 metadata: {name: all}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
 """
+CONFIG: Final = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more, namespace: dev}\n"
 
 # What is replaced in a manifest, by what, and what is told. The line is that of the replacement's last line.
 MANIFESTS: Final = [
@@ -100,6 +101,8 @@ MANIFESTS: Final = [
     ("replicas: 1", "replicaz: 1", "did you mean replicas?", ""),
     ("containerPort: 8080", "containerPort: eighty", "containerPort", "correct it"),
     ("targetPort: http", "targetPort: web", "no port web", "use one of"),
+    ("# The app. ", f"{CONFIG}---\n# The app. ", "refuses a ConfigMap", "components/gitops/application.py"),
+    ("namespace: dev", "namespace: gitea", "refuses the namespace gitea", "use dev"),
     ("# The app. ", f"{RBAC}---\n# The app. ", "no-rights", "leave it out"),
 ]
 
