@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core.errors import LabError
+from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
 from lab.live import answers as live
 from lab.live import application, kube, manifest_tags, stack
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     outputs: Mapping[str, Any] = {}
     try:
         outputs = stack.outputs(args.stack, show_secrets=True)
+        tools.ensure(["kubectl"])
         lines = of(outputs)
     except LabError as error:
         lines = [_failed(f"stack {args.stack}", error)]

@@ -134,16 +134,20 @@ def _lines(checks: Sequence[needs.Check]) -> list[str]:
     ]
 
 
-def missing_for_preview() -> list[str]:
-    """Return what the previews need and is not here."""
+def _missing(wanted: needs.Needs) -> list[str]:
     if chart.offline():
         chart.ensure()
-    return _lines([*needs.checks(PREVIEW)])
+    return _lines(needs.checks(wanted))
+
+
+def missing_for_preview() -> list[str]:
+    """Return what the previews need and is not here."""
+    return _missing(PREVIEW)
 
 
 def missing_for_k3d() -> list[str]:
     """Return what the lab of p3 needs and is not here."""
-    return _lines(needs.checks(replace(PREVIEW, tools=tuple(tools.TOOLS), docker=True)))
+    return _missing(replace(PREVIEW, tools=tuple(tools.TOOLS), docker=True))
 
 
 def missing_for_vagrant() -> list[str]:

@@ -173,12 +173,14 @@ def test_a_deleted_service_comes_back(lab: Lab) -> None:
 
 
 def test_what_leaves_git_is_pruned_and_what_returns_is_made(lab: Lab, tmp_path: Path) -> None:
-    change_in_git(lab, tmp_path, ["rm", "--quiet", "manifests/p3/deployment.yaml"], "Remove the app")
+    # All but the first document, which is the Deployment: a folder that is gone altogether empties nothing.
+    cut = "!sed -i '/^---$/,$d' manifests/p3/deployment.yaml"
+    change_in_git(lab, tmp_path, ["-c", f"alias.cut={cut}", "cut"], "Remove the Service")
 
-    def deployments() -> str:
-        return lab.kubectl("-n", "dev", "get", "deployments", "-o", "name")
+    def services() -> str:
+        return lab.kubectl("-n", "dev", "get", "services", "-o", "name")
 
-    eventually("the Deployment is pruned", lambda: not deployments(), deployments)
+    eventually("the Service is pruned", lambda: not services(), services)
     again = tmp_path / "again"
     again.mkdir()
     change_in_git(lab, again, ["revert", "--no-edit", "HEAD"], "revert")

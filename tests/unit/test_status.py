@@ -15,6 +15,7 @@ from components.core import versions
 from components.core.errors import LabError
 from lab.commands import status
 from lab.host import console, paths
+from lab.host import tools as host_tools
 from lab.live import application, git, stack
 from tests.unit import fakes, repositories
 
@@ -42,6 +43,7 @@ class Lab:
 
     def __init__(self, tools: Path, repository: Path, url: str) -> None:
         self.live = "v1"
+        self.fetched: list[str] = []
         self.objects: dict[str, Any] = {
             "nodes": {"items": [node("server-0")]},
             APPLICATION: {
@@ -77,6 +79,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         url = served.enter_context(fakes.app(lambda _: fakes.version(made[0].live)))
         made.append(Lab(tools, repository, url))
         monkeypatch.setattr(stack, "outputs", lambda *_, **__: made[0].outputs)
+        monkeypatch.setattr(host_tools, "ensure", made[0].fetched.extend)
         yield made[0]
 
 
@@ -89,6 +92,7 @@ def test_a_stack_that_is_as_it_should_be(lab: Lab, capsys: pytest.CaptureFixture
     assert re.search(r"ok +app +v1 answers", said)
     assert "http://localhost:8080/" in said
     assert "NOT OK" not in said
+    assert lab.fetched == ["kubectl"]
 
 
 def test_there_are_no_colours_but_on_a_terminal(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
