@@ -66,10 +66,14 @@ def record(kept: Path) -> Path:
     return kept.with_name(f"{kept.name}.sha256")
 
 
+def noted(kept: Path) -> list[str]:
+    """Return that SHA-256; none for the official archive."""
+    return record(kept).read_text(encoding="utf-8").split() if record(kept).is_file() else []
+
+
 def _check_content(kept: Path) -> None:
     """Stop unless an archive is the official one, or the one of the offline folder as it was when it was copied."""
-    noted = record(kept).read_text(encoding="utf-8").split() if record(kept).is_file() else []
-    wanted = {versions.ARGOCD_CHART_SHA256, *noted}
+    wanted = {versions.ARGOCD_CHART_SHA256, *noted(kept)}
     found = hashlib.sha256(kept.read_bytes()).hexdigest()
     if found not in wanted:
         raise LabError(
