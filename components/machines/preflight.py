@@ -143,8 +143,7 @@ def _answers(address: str) -> bool:
 
 
 def _has_virtualbox() -> bool:
-    # In WSL2, VirtualBox is on the Windows side: VAGRANT_WSL_ENABLE_WINDOWS_ACCESS lets Vagrant use it from here.
-    return bool(shutil.which("VBoxManage") or shutil.which("VBoxManage.exe"))
+    return any(map(shutil.which, vagrant.VIRTUALBOX))
 
 
 def _has_libvirt() -> bool:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[2]
 RUN: Final = ROOT / ".lab" / "run"
 VAGRANTFILE: Final = ROOT / "vagrant"
+# In WSL2, VirtualBox is on the Windows side: on PATH, or where its installer puts it.
+VIRTUALBOX: Final = ("VBoxManage", "VBoxManage.exe", "/mnt/c/Program Files/Oracle/VirtualBox/VBoxManage.exe")
 RUNNING: Final = "running"
 HALTED: Final = "halted"
 GONE: Final = "gone"
@@ -213,8 +215,7 @@ class Machine:
             "VAGRANT_DOTFILE_PATH": str(self.folder),
             "VAGRANT_DEFAULT_PROVIDER": self.provider,
             "VAGRANT_CHECKPOINT_DISABLE": "1",
-            # In WSL2, VirtualBox is on the Windows side.
-            **({"VAGRANT_WSL_ENABLE_WINDOWS_ACCESS": "1"} if shutil.which("VBoxManage.exe") else {}),
+            **({"VAGRANT_WSL_ENABLE_WINDOWS_ACCESS": "1"} if any(map(shutil.which, VIRTUALBOX[1:])) else {}),
         }
 
     def _ask(self, *arguments: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from components.core import project, settings, versions
 from components.core.errors import LabError, all_of
+from components.machines import vagrant
 from lab.host import chart, docker, paths, plugins, tools
 from lab.host.environment import environment
 
@@ -125,7 +126,10 @@ def _overrides(arguments: Sequence[str]) -> dict[str, str]:
     """Return the settings that ``--config KEY=VALUE`` sets; the engine writes them to the stack's file as well."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
-    given, _ = parser.parse_known_args(arguments)
+    try:
+        given, _ = parser.parse_known_args(arguments)
+    except argparse.ArgumentError:
+        return {}  # an option without its value: Pulumi says so
     pairs = (each.partition("=") for each in given.config)
     return {key.removeprefix(f"{settings.PROJECT}:"): value for key, _, value in pairs}
 
@@ -171,7 +175,8 @@ def tool(wanted: tools.Tool) -> Check:
 
 def program(name: str, *, fix: str = "") -> Check:
     """Check a program of which any version will do."""
-    path = shutil.which(name, path=environment()["PATH"])
+    names = vagrant.VIRTUALBOX if name in vagrant.VIRTUALBOX else (name,)
+    path = next(filter(None, (shutil.which(each, path=environment()["PATH"]) for each in names)), None)
     if path is None:
         installer = "brew install" if platform.system() == "Darwin" else "sudo apt-get install"
         return Check(name=name, fix=fix or f"{installer} {name}")

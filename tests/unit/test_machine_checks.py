@@ -73,6 +73,17 @@ def test_virtualbox_on_the_windows_side_of_wsl_is_one(host: Programs) -> None:
     assert "virtualbox" in machine_checks.installed()
 
 
+def test_virtualbox_of_windows_need_not_be_on_path(
+    host: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "Program Files" / "VBoxManage.exe"
+    installed.parent.mkdir()
+    (host.folder / "VBoxManage").rename(installed)
+    assert "virtualbox" not in machine_checks.installed()
+    monkeypatch.setattr(vagrant, "VIRTUALBOX", ("VBoxManage", "VBoxManage.exe", str(installed)))
+    assert "virtualbox" in machine_checks.installed()
+
+
 def test_a_host_without_any_provider_is_told_so(host: Programs) -> None:
     (host.folder / "VBoxManage").unlink()
     assert "found here: none of them" in said()
