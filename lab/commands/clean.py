@@ -32,6 +32,12 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has th
     if up:
         stacks = " and ".join(f"make destroy STACK={name}" for name in up)
         raise LabError(f"still up: {', '.join(up)}", why="without .lab nothing could remove them", fix=stacks)
+    if not local.has_own_backend() and (others := local.made_elsewhere()):
+        raise LabError(
+            f"{' and '.join(others)} may belong to a state that is not in .lab/state",
+            why="its secrets are encrypted with .lab/passphrase",
+            fix=f"set PULUMI_BACKEND_URL to where it is, or remove the line `{local.SALT}` when it is gone",
+        )
     local.forget_salts()
     for folder in (paths.LAB, paths.VENV):
         if folder.exists():

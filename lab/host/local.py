@@ -136,6 +136,11 @@ def salted() -> list[Path]:
     return [path for path in files if SALT in path.read_text(encoding="utf-8")]
 
 
+def made_elsewhere() -> list[str]:
+    """Return the stacks' files that are tied to a passphrase, and whose stack is not in .lab/state."""
+    return [path.name for path in salted() if path.stem.removeprefix("Pulumi.") not in states()]
+
+
 def without_salt(text: str) -> str:
     """Return what a stack's file says, without what ties it to a passphrase."""
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(SALT))

@@ -59,13 +59,15 @@ def _is_gone(lock: Mapping[str, Any]) -> bool:
         return True
     except PermissionError:
         pass
-    # The system may have given its number to another program since.
-    command = ["ps", "-o", "comm=", "-p", str(lock["pid"])]
+    # The system may have given its number to another program since. A zombie (Z) has ended, too: where no init asks
+    # for its end, as in many containers, it stays for ever.
+    command = ["ps", "-o", "stat=", "-o", "comm=", "-p", str(lock["pid"])]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return "pulumi" not in Path(done.stdout.strip()).name
+    state, _, program = done.stdout.strip().partition(" ")
+    return state.startswith("Z") or "pulumi" not in Path(program.strip()).name
 
 
 def _forget_pending(stack: str) -> int:

@@ -207,6 +207,16 @@ def test_clean_asks_the_users_own_backend(project: Path, path: Path, monkeypatch
     assert paths.PASSPHRASE.exists()
 
 
+def test_clean_keeps_the_passphrase_of_a_backend_that_this_shell_does_not_name(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.prepare()
+    (project / "Pulumi.p1.yaml").write_text(STACK_FILE + SALT, encoding="utf-8")
+    with pytest.raises(LabError, match=r"Pulumi\.p1\.yaml.*PULUMI_BACKEND_URL"):
+        clean.run(arguments())
+    assert paths.PASSPHRASE.exists()
+
+
 def test_a_lost_passphrase_of_the_users_own_backend_is_not_replaced(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +301,20 @@ def test_the_lock_of_a_process_that_runs_stays_if_it_is_pulumi(project: Path, tm
         locks.recover("p3")
         assert held.exists() == (name == "pulumi")
         process.kill()
+
+
+def test_the_lock_of_a_process_whose_parent_never_asked_for_its_end_is_taken_away(
+    project: Path, tmp_path: Path
+) -> None:
+    """In a container without an init, what was killed stays in the list of processes as a zombie."""
+    program = tmp_path / "pulumi"
+    shutil.copy(shutil.which("sleep") or "", program)
+    with subprocess.Popen([program, "60"]) as process:
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        held = lock("p3", process.pid)
+        locks.recover("p3")
+        assert not held.exists()
 
 
 def test_the_lock_of_another_host_stays(project: Path) -> None:
@@ -454,6 +478,10 @@ def test_what_is_set_on_the_command_line_is_needed_and_nothing_else(project: Pat
     assert needs.of("p1", given).provider == "docker"
 
 
+def test_an_option_without_its_value_is_left_to_pulumi(project: Path) -> None:
+    assert needs.of("p1", ["--config"]).provider == "virtualbox"
+
+
 def test_p2_needs_docker_to_build_the_app(project: Path) -> None:
     assert needs.of("p2").docker
     (project / "Pulumi.p2.yaml").write_text("config:\n  iot:appImage: me/app:v1\n", encoding="utf-8")
@@ -506,6 +534,12 @@ def test_everything_that_is_missing_on_the_host_is_said_at_once(project: Path, p
     message = str(error.value)
     for name in ("git is missing", "curl is missing", "vagrant is missing", "VBoxManage is missing"):
         assert name in message
+
+
+def test_virtualbox_of_windows_will_do_in_wsl(project: Path, path: Path) -> None:
+    assert not needs.program("VBoxManage").ok
+    write_command(path, "VBoxManage.exe", "7.2.4r170995")
+    assert needs.program("VBoxManage").found.startswith("7.2.4r170995 at ")
 
 
 # Pulumi's plugins and the chart
