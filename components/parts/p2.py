@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.core import pods
-from components.docker.image import AppImage, AppImageArgs
+from components.docker.image import AppImage, AppImageArgs, package_index
 from components.k3s import k3s
 from components.k3s.cluster import K3sCluster
 from components.machines import preflight as machine_checks
@@ -38,6 +38,8 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
     Raises:
         LabError: something that the machine needs is missing, or taken.
     """
+    if not settings.image.reference:
+        package_index()  # what is wrong with it is said before anything is made
     server = _server(settings)
     cluster = K3sCluster("cluster", server).cluster
     image = _image(settings, server)

@@ -13,7 +13,7 @@ from components.core import versions
 from components.core.cluster import Cluster, ExistingCluster, ExistingClusterArgs
 from components.core.run import script_hash
 from components.core.settings import IMAGE
-from components.docker.image import AppImage, AppImageArgs
+from components.docker.image import AppImage, AppImageArgs, package_index
 from components.gitops import argocd, manifests
 from components.gitops import chart as charts
 from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
@@ -49,6 +49,8 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     Raises:
         LabError: a tool, a port, the cluster's name or the chart is not as it has to be.
     """
+    if not settings.image.reference:
+        package_index()  # what is wrong with it is said before anything is made
     chart = charts.argocd(settings.argocd_chart, root)
     cluster, kept = _cluster(settings, root)
     images = _Images(settings, cluster)

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pulumi
 import pytest
 
 from components.core.errors import LabError
@@ -41,6 +42,16 @@ def test_a_mirror_of_packages_reaches_the_build(monkeypatch: pytest.MonkeyPatch)
     assert image.package_index() == {"PIP_INDEX_URL": "https://mirror.example/simple"}
     built = [node.inputs["build"]["args"] for node in graph.build("p3", ROOT).nodes if node.type.endswith(":Image")]
     assert {each["PIP_INDEX_URL"] for each in built} == {"https://mirror.example/simple"}
+
+
+@pytest.mark.parametrize("part", ["p2", "p3"])
+def test_a_login_at_a_mirror_is_refused_before_anything_is_made(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://me:never-shown@mirror.example/simple")
+    made: list[str] = []
+    monkeypatch.setattr(pulumi.CustomResource, "__init__", lambda _, kind, *__, **___: made.append(kind))
+    with pytest.raises(LabError, match="PIP_INDEX_URL has a login in it"):
+        graph.build(part, ROOT)
+    assert made == []
 
 
 def test_a_login_at_a_mirror_does_not_get_into_the_images_history(monkeypatch: pytest.MonkeyPatch) -> None:
