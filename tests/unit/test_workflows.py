@@ -135,7 +135,8 @@ def test_the_apps_pipeline_never_talks_to_a_cluster() -> None:
         assert word not in text
 
 
-def test_the_pipelines_push_is_tried_again_after_somebody_elses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", ["other", "tag"])
+def test_the_pipelines_push_is_tried_again_after_somebody_elses(tmp_path: Path, changed: str) -> None:
     (script,) = [
         step["run"]
         for step in parsed(GITHUB / "workflows" / "app.yaml")["jobs"]["release"]["steps"]
@@ -158,7 +159,7 @@ def test_the_pipelines_push_is_tried_again_after_somebody_elses(tmp_path: Path) 
             git("-C", str(clone), "commit", "--quiet", "-m", "first")
             git("-C", str(clone), "push", "--quiet", "-u", "origin", "main")
     ours, theirs = clones
-    (theirs / "other").write_text("theirs\n", encoding="utf-8")
+    (theirs / changed).write_text("theirs\n", encoding="utf-8")
     git("-C", str(theirs), "add", ".")
     git("-C", str(theirs), "commit", "--quiet", "-m", "theirs")
     git("-C", str(theirs), "push", "--quiet")
@@ -167,6 +168,7 @@ def test_the_pipelines_push_is_tried_again_after_somebody_elses(tmp_path: Path) 
     subprocess.run(["bash", "-e", "-c", script], cwd=ours, env=env, check=True, capture_output=True)
 
     assert git("-C", "origin.git", "log", "--format=%s").splitlines() == ["Run flask-app:v2", "theirs", "first"]
+    assert git("-C", "origin.git", "show", "main:tag") == "v2\n"
 
 
 def test_the_apps_image_is_scanned_before_it_is_pushed() -> None:
