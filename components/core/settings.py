@@ -22,6 +22,7 @@ from components.core.errors import LabError, all_of
 
 PROJECT: Final = "iot"
 PARTS: Final = ("p1", "p2", "p3")
+EMBEDDED_BRANCH: Final = "main"  # the only one that the embedded Git server begins with
 VAGRANT_PROVIDERS: Final = ("virtualbox", "libvirt", "docker")
 NODE_PORTS: Final = range(30000, 32768)
 HOST_PORTS: Final = range(1, 65536)
@@ -562,13 +563,14 @@ def _check_git(reader: _Reader, settings: Settings) -> None:
         reader.refuse("gitUrl", "", "the repository that the Git credentials are for")
     if git.url is None and "__" in git.path:
         reader.refuse("gitPath", git.path, "no __ in it, which stands for / on the way into the embedded Git server")
-    # Of components.gitops.git_server. With another one, Argo CD would wait for a branch that nobody makes.
-    if git.url is None and git.revision != "main" and "gitRevision" not in reader.refused:
+    # With another one, Argo CD would wait for a branch that nobody makes.
+    if git.url is None and git.revision != EMBEDDED_BRANCH and "gitRevision" not in reader.refused:
         reader.refuse(
             "gitRevision",
             git.revision,
-            "main, the only branch of the embedded Git server",
-            f"pulumi config set {PROJECT}:gitRevision main, or set {PROJECT}:gitUrl to the repository that has it",
+            f"{EMBEDDED_BRANCH}, the only branch of the embedded Git server",
+            f"pulumi config set {PROJECT}:gitRevision {EMBEDDED_BRANCH}, "
+            f"or set {PROJECT}:gitUrl to the repository that has it",
         )
     if git.password and not git.username:
         reader.refuse("gitUsername", "", "the user that gitPassword belongs to (any name with a token of GitHub)")

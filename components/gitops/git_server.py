@@ -12,6 +12,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.core import pods, versions
 from components.core.random_secret import RandomSecret
+from components.core.settings import EMBEDDED_BRANCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,6 @@ NAMESPACE: Final = "gitea"
 OWNER: Final = "iot"  # of the repository; the administrator
 READER: Final = "argocd"  # may read it and nothing else
 REPOSITORY: Final = "iot"
-BRANCH: Final = "main"
 HTTP: Final = 3000
 # The name that the Service has in the cluster. Gitea has to call itself by it in its webhooks: Argo CD compares
 # the host in them with the one in the Application.
@@ -268,7 +268,7 @@ def _settings(webhook_host: str) -> list[kubernetes.core.v1.EnvVarArgs]:
         "GITEA__service__DISABLE_REGISTRATION": "true",
         "GITEA__service__REQUIRE_SIGNIN_VIEW": "true",
         "GITEA__openid__ENABLE_OPENID_SIGNIN": "false",
-        "GITEA__repository__DEFAULT_BRANCH": BRANCH,
+        "GITEA__repository__DEFAULT_BRANCH": EMBEDDED_BRANCH,
         "GITEA__actions__ENABLED": "false",
         "GITEA__packages__ENABLED": "false",
         "GITEA__cron__ENABLED": "false",
