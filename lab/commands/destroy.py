@@ -26,7 +26,6 @@ def run(args: argparse.Namespace) -> int:
         local.check_version(args.stack)
         needs.fetch(wanted)
         locks.recover(args.stack)
-        stack.mend(args.stack)
         say(f"pulumi destroy --stack {args.stack}")
         command = ["pulumi", "destroy", "--stack", args.stack, "--yes", "--skip-preview"]
         stack.become([*command, *stack.QUIET, *args.arguments])

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +24,7 @@ RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 
 
 def recover(stack: str) -> None:
-    """Take away the locks of runs that are gone from this host, and forget what they had begun.
+    """Take away the locks of runs that are gone from this host, forget what they had begun, and mend what they broke.
 
     What was begun is made again, or taken over, by what makes it. The lock of a run that goes on, or of another host,
     stays, and Pulumi says whose it is. State that is kept elsewhere than in .lab/state is left alone.
@@ -47,6 +46,7 @@ def recover(stack: str) -> None:
     forgotten = _forget_pending(stack) if local.has_pending(stack) else 0
     if gone or forgotten:
         say(f"an earlier run of {stack} was killed: its lock is taken away, and {forgotten} operations begin anew")
+    stacks.mend(stack)
 
 
 def _is_gone(lock: Mapping[str, Any]) -> bool:
@@ -72,16 +72,15 @@ def _is_gone(lock: Mapping[str, Any]) -> bool:
 
 def _forget_pending(stack: str) -> int:
     """Drop the pending operations from a stack's state, and return how many there were."""
-    state = json.loads(stacks.pulumi("stack", "export", "--stack", stack))
-    pending = state["deployment"].pop("pending_operations", [])
-    for each in pending:
-        if each["resource"]["type"] == RELEASE:
-            _forget_release(stack, each)
-    # Secrets are encrypted in it; its owner alone can read it all the same.
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".json") as file:
-        json.dump(state, file)
-        file.flush()
-        stacks.pulumi("stack", "import", "--stack", stack, "--file", file.name)
+    pending: list[dict[str, Any]] = []
+
+    def change(deployment: dict[str, Any]) -> None:
+        pending.extend(deployment.pop("pending_operations", []))
+        for each in pending:
+            if each["resource"]["type"] == RELEASE:
+                _forget_release(stack, each)
+
+    stacks.rewrite(stack, change)
     return len(pending)
 
 

@@ -16,6 +16,7 @@ from lab.host.environment import environment
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
 # No question to the CLI takes longer; one that waits for a lock or a backend must not wait for ever.
 TIMEOUT: Final = 120
@@ -103,13 +104,27 @@ def mend(stack: str) -> None:
     gone = local.orphans(stack)
     if not gone:
         return
+
+    def change(deployment: dict[str, Any]) -> None:
+        deployment["resources"] = without(gone, deployment["resources"])
+
+    rewrite(stack, change)
+    say(f"{len(gone)} resources that went with a lost cluster are to be made anew")
+
+
+def rewrite(stack: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change a stack's state. Secrets stay encrypted in it.
+
+    Args:
+        stack: the stack's name.
+        change: changes the state's deployment, as ``pulumi stack export`` has it, in place.
+    """
     state = json.loads(pulumi("stack", "export", "--stack", stack))
-    state["deployment"]["resources"] = without(gone, state["deployment"]["resources"])
-    with tempfile.TemporaryDirectory() as folder:
+    change(state["deployment"])
+    with tempfile.TemporaryDirectory() as folder:  # readable by its owner only
         path = Path(folder) / "state.json"
         path.write_text(json.dumps(state), encoding="utf-8")
         pulumi("stack", "import", "--stack", stack, "--file", str(path))
-    say(f"{len(gone)} resources that went with a lost cluster are to be made anew")
 
 
 def without(gone: set[str], resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
