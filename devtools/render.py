@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from components.core import versions
-from components.gitops import argocd
+from components.core import names, versions
 from devtools import graph, objects, order
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ def helm(release: Node, values: str) -> str:
     """
     name, namespace = release.inputs["name"], release.inputs["namespace"]
     chart = f"{versions.ARGOCD_CHART} --repo {versions.ARGOCD_CHART_REPOSITORY}"
-    if name != argocd.RELEASE:
+    if name != names.ARGOCD:
         chart = str(release.inputs["chart"])
     rest = f"--version {release.inputs['version']} --values {values} --wait --timeout {release.inputs['timeout']}s"
     return f"helm upgrade --install {name} {chart} --namespace {namespace} {rest}"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from components.core import versions
+from components.core import names, versions
 
 # Where this project's objects may be. A new namespace is a decision: it is added here, too.
-NAMESPACES: Final = ("argocd", "dev", "gitea", "web")
+NAMESPACES: Final = (names.ARGOCD, names.APP_NAMESPACE, names.GITEA, names.WEB_NAMESPACE)
 # The AppProject that Applications are in; Argo CD's own "default" allows everything.
 PROJECT: Final = "iot"
 # The settings with the node ports of what the program creates. The app's is taken by a manifest in Git.

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pulumi
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import yaml
 
 
-class LabError(pulumi.RunError):
+class LabError(Exception):
     """A mistake or a missing thing, in words: what is wrong, why, and how to fix it.
 
-    Pulumi prints a ``RunError`` as one message, without a traceback.
+    The program and the lab's commands print it as one message, without a traceback.
 
     Args:
         what: what is wrong, with the offending value in it.

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,19 +19,40 @@ if TYPE_CHECKING:
 
 # The escape sequences with which programs colour what they print: ECMA-48, "control sequence".
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+# What runs a module of the project in its folder: Pulumi.yaml names that virtual environment, too.
+MODULE: Final = (".venv/bin/python", "-m")
 
 
 class CommandError(LabError):
-    """A program said no, or did not answer in time."""
+    """A program said no, or did not answer in time.
+
+    Attributes:
+        said: what it said, without colours; None when it is not there, or did not end.
+    """
+
+    said: str | None = None
 
 
-def run(command: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None) -> str:
+class MissingProgramError(CommandError):
+    """A program is not on PATH."""
+
+
+def run(
+    command: Sequence[str],
+    *,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    into: Path | None = None,
+) -> str:
     """Run a program and return what it printed.
 
     Args:
         command: the program and its arguments; nothing goes through a shell.
         timeout: seconds until it is ended.
         env: further environment variables.
+        cwd: the folder that it runs in; None means this process's.
+        into: a file for its standard output, when that is too much to be held.
 
     Returns:
         Its standard output, without the white space around it.
@@ -38,35 +60,91 @@ def run(command: Sequence[str], *, timeout: float, env: Mapping[str, str] | None
     Raises:
         CommandError: it is not there, failed or took too long; the message has the end of what it printed.
     """
-    shown = " ".join(command[:4])
     if not shutil.which(command[0]):
-        raise CommandError(
-            f"{command[0]} is not on PATH",
-            why=f"it was needed for `{shown}`",
-            fix="`make setup`, then `. ./activate`",
-        )
+        raise _missing(command)
     try:
-        done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env={**os.environ, **(env or {})},
-        )
+        with into.open("wb") if into else nullcontext(subprocess.PIPE) as stdout:
+            done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+                command,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=timeout,
+                check=False,
+                env={**os.environ, **(env or {})},
+            )
     except subprocess.TimeoutExpired as error:
-        raise CommandError(f"`{shown}` did not end within {timeout:.0f} s") from error
+        raise _too_slow(command, timeout) from error
     if done.returncode:
-        last = COLOUR.sub("", done.stderr.strip() or done.stdout.strip()).splitlines()[-5:]
-        raise CommandError(f"`{shown}` failed with exit code {done.returncode}", why="it said: " + " | ".join(last))
-    return done.stdout.strip()
+        said = COLOUR.sub("", done.stderr.strip() or (done.stdout or "").strip())
+        last = " | ".join(said.splitlines()[-5:])
+        failed = CommandError(f"`{_shown(command)}` failed with exit code {done.returncode}", why=f"it said: {last}")
+        failed.said = said
+        raise failed
+    return (done.stdout or "").strip()
 
 
-def script_hash(path: str) -> str:
-    """Return a digest of a script, so that a Command runs again when the script is another one.
+def show(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+) -> int:
+    """Run a program for people to watch, or to talk to, and return its exit code.
 
     Args:
-        path: relative to the project, which is the program's working folder.
+        command: the program and its arguments; nothing goes through a shell.
+        env: further environment variables.
+        cwd: the folder that it runs in; None means this process's.
+        timeout: seconds until it is ended; None leaves that to whoever watches.
+
+    Raises:
+        CommandError: it is not there, or did not end in time.
     """
-    return hashlib.sha256((Path(__file__).parents[2] / path).read_bytes()).hexdigest()[:16]
+    try:
+        return subprocess.run(  # noqa: S603 - a list of arguments, no shell
+            command, cwd=cwd, env={**os.environ, **(env or {})}, timeout=timeout, check=False
+        ).returncode
+    except FileNotFoundError as error:
+        raise _missing(command) from error
+    except subprocess.TimeoutExpired as error:
+        raise _too_slow(command, error.timeout) from error
+
+
+def _shown(command: Sequence[str]) -> str:
+    return " ".join(command[:4])
+
+
+def _missing(command: Sequence[str]) -> MissingProgramError:
+    return MissingProgramError(
+        f"{command[0]} is not on PATH",
+        why=f"it was needed for `{_shown(command)}`",
+        fix="`make setup`, then `. ./activate`",
+    )
+
+
+def _too_slow(command: Sequence[str], timeout: float) -> CommandError:
+    return CommandError(f"`{_shown(command)}` did not end within {timeout:.0f} s")
+
+
+def module(name: str, *arguments: str) -> str:
+    """Return the shell line by which a Command, which runs in the project's folder, runs a module of the project.
+
+    Args:
+        name: such as components.k3d.import_images.
+        arguments: for the module.
+    """
+    return " ".join([*MODULE, name, *arguments])
+
+
+def module_hash(name: str) -> str:
+    """Return a digest of a module's text, so that a Command runs again when it is another one.
+
+    Args:
+        name: such as components.k3d.import_images.
+    """
+    path = Path(__file__).parents[2] / f"{name.replace('.', '/')}.py"
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

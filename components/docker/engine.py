@@ -6,11 +6,14 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from components.core import host
 from components.core.errors import LabError
 from components.core.run import CommandError, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ANSWER: Final = 20.0  # seconds for a question; a busy engine takes a few
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel has them, as images have them
@@ -172,6 +175,8 @@ def ensure_image(reference: str) -> None:
     """
     if has_image(reference):
         return
+    # Only what a Command prints is seen by people while it goes on.
+    print(f"pulling {reference} (at most {PULL / 60:.0f} minutes)", flush=True)
     try:
         run(["docker", "pull", "--quiet", reference], timeout=PULL)
     except CommandError as error:
@@ -180,6 +185,23 @@ def ensure_image(reference: str) -> None:
             why=str(error),
             fix="check the network and run again, or bring it with `docker load` (docs/offline.md)",
         ) from error
+
+
+def save(images: Iterable[str]) -> list[str]:
+    """Return the command that writes images to standard output as an archive, of one platform where Docker knows it.
+
+    An engine with containerd's image store saves the index of all platforms without their content, which can't be
+    imported. The argument that prevents it came with version 1.48 of the API.
+
+    Args:
+        images: their references.
+
+    Raises:
+        UnreachableError: no engine answers.
+    """
+    major, minor = _docker("version", "--format", "{{.Server.APIVersion}}").split(".")
+    only = [f"--platform={platform()}"] if (int(major), int(minor)) >= (1, 48) else []
+    return ["docker", "save", *only, *images]
 
 
 def _docker(*arguments: str) -> str:

@@ -10,9 +10,8 @@ import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as kubernetes
 
-from components.core import pods
-from components.core.run import script_hash
-from components.gitops.argocd import NAMESPACE
+from components.core import names, pods
+from components.core.run import module, module_hash
 
 if TYPE_CHECKING:
     from components.core.cluster import Cluster
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
 IN_CLUSTER: Final = "https://kubernetes.default.svc"
 KINDS: Final = (("apps", "Deployment"), ("", "Service"))  # what Git may bring, by API group
-IMAGE: Final = "iot/image"  # as in wait_application.py, which runs with a bare Python
-WAIT: Final = "components/gitops/wait_application.py"
+WAIT: Final = "components.gitops.wait_application"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +64,7 @@ class GitOpsProject(pulumi.ComponentResource):
             f"{name}-project",
             api_version="argoproj.io/v1alpha1",
             kind="AppProject",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=name, namespace=NAMESPACE),
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=name, namespace=names.ARGOCD),
             spec={
                 "description": "One repository, one namespace, and the kinds that the app needs",
                 "sourceRepos": [args.repository],
@@ -128,8 +126,8 @@ class GitOpsApp(pulumi.ComponentResource):
             kind="Application",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
                 name=name,
-                namespace=NAMESPACE,
-                annotations={IMAGE: args.image},
+                namespace=names.ARGOCD,
+                annotations={names.IMAGE_ANNOTATION: args.image},
                 # What the Application made goes with it, in a cluster that stays.
                 finalizers=["resources-finalizer.argocd.argoproj.io"],
             ),
@@ -138,12 +136,12 @@ class GitOpsApp(pulumi.ComponentResource):
         )
         self.healthy = command.local.Command(
             f"{name}-healthy",
-            create=f"python3 {WAIT}",
+            create=module(WAIT),
             delete=":",
             environment={
                 "KUBECONFIG_TEXT": args.cluster.kubeconfig,
                 "APPLICATION": name,
-                "NAMESPACE": NAMESPACE,
+                "NAMESPACE": names.ARGOCD,
                 "APP_NAMESPACE": args.namespace,
                 "TIMEOUT": str(args.timeout),
             },
@@ -151,7 +149,7 @@ class GitOpsApp(pulumi.ComponentResource):
                 args.cluster.identity,
                 application.id,
                 json.dumps([spec, args.image], sort_keys=True),
-                script_hash(WAIT),
+                module_hash(WAIT),
             ],
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -179,7 +177,7 @@ class GitOpsApp(pulumi.ComponentResource):
                 f"{self._name}-repository",
                 metadata=kubernetes.meta.v1.ObjectMetaArgs(
                     name=f"{self._name}-repository",
-                    namespace=NAMESPACE,
+                    namespace=names.ARGOCD,
                     labels={"argocd.argoproj.io/secret-type": "repository"},
                 ),
                 string_data=data,

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.core import pods
+from components.core import names, pods
 from components.core.random_secret import RandomSecret
 
 if TYPE_CHECKING:
     from components.core.cluster import Cluster
     from components.gitops.chart import Chart
 
-NAMESPACE: Final = "argocd"
-RELEASE: Final = "argocd"
-WEBHOOK_URL: Final = f"http://argocd-server.{NAMESPACE}.svc.cluster.local/api/webhook"
+WEBHOOK_URL: Final = f"http://argocd-server.{names.ARGOCD}.svc.cluster.local/api/webhook"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +63,18 @@ class ArgoCd(pulumi.ComponentResource):
             # Sessions from before this time are invalid; without it, every upgrade would end all of them.
             "argocdServerAdminPasswordMtime": "2026-01-01T00:00:00Z",
         }
-        namespace = pods.namespace(f"{name}-namespace", NAMESPACE, args.cluster, self)
+        namespace = pods.namespace(f"{name}-namespace", names.ARGOCD, args.cluster, self)
         # The chart's own way to make it is a Job that everything else would wait for.
         redis = kubernetes.core.v1.Secret(
             f"{name}-redis-password",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name="argocd-redis", namespace=NAMESPACE),
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name="argocd-redis", namespace=names.ARGOCD),
             string_data={"auth": redis_password.value},
             opts=args.cluster.inside(self, depends_on=[namespace]),
         )
         self.release = kubernetes.helm.v3.Release(
             f"{name}-release",
-            name=RELEASE,
-            namespace=NAMESPACE,
+            name=names.ARGOCD,
+            namespace=names.ARGOCD,
             chart=args.chart.name,
             version=args.chart.version,
             repository_opts=(

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.core import pods, versions
+from components.core import names, pods, versions
 from components.core.random_secret import RandomSecret
 from components.core.settings import EMBEDDED_BRANCH
 
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
     from components.core.cluster import Cluster
 
-NAMESPACE: Final = "gitea"
 OWNER: Final = "iot"  # of the repository; the administrator
 READER: Final = "argocd"  # may read it and nothing else
 REPOSITORY: Final = "iot"
 HTTP: Final = 3000
 # The name that the Service has in the cluster. Gitea has to call itself by it in its webhooks: Argo CD compares
 # the host in them with the one in the Application.
-HOST: Final = f"gitea.{NAMESPACE}.svc.cluster.local"
+HOST: Final = f"gitea.{names.GITEA}.svc.cluster.local"
 USER_ID: Final = 1000  # of the image
 LABELS: Final = {"app.kubernetes.io/name": "gitea", "app.kubernetes.io/component": "server"}  # of its pod
 
@@ -96,7 +95,7 @@ class GitServer(pulumi.ComponentResource):
         self._name, self._args = name, args
         own = pulumi.ResourceOptions(parent=self)
         owner, reader = RandomSecret(f"{name}-owner", own), RandomSecret(f"{name}-reader", own)
-        namespace = pods.namespace(f"{name}-namespace", NAMESPACE, args.cluster, self)
+        namespace = pods.namespace(f"{name}-namespace", names.GITEA, args.cluster, self)
         inside = args.cluster.inside(self, depends_on=[namespace])
         policies = pods.reachable(f"{name}-ingress", namespace, LABELS, HTTP, inside)
         self._secret = kubernetes.core.v1.Secret(
@@ -135,7 +134,7 @@ class GitServer(pulumi.ComponentResource):
 
     def _metadata(self, name: str) -> kubernetes.meta.v1.ObjectMetaArgs:
         return kubernetes.meta.v1.ObjectMetaArgs(
-            name=name, namespace=NAMESPACE, labels={"app.kubernetes.io/name": "gitea"}
+            name=name, namespace=names.GITEA, labels={"app.kubernetes.io/name": "gitea"}
         )
 
     def _claim(self, opts: pulumi.ResourceOptions) -> kubernetes.core.v1.PersistentVolumeClaim:
@@ -143,7 +142,7 @@ class GitServer(pulumi.ComponentResource):
             f"{self._name}-data",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
                 name="gitea-data",
-                namespace=NAMESPACE,
+                namespace=names.GITEA,
                 # K3s's storage class binds a volume when the first pod wants it, which is later than now.
                 annotations={"pulumi.com/skipAwait": "true"},
             ),
@@ -160,7 +159,7 @@ class GitServer(pulumi.ComponentResource):
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
                 # It has endpoints once the Deployment is there, which is created at the same time.
                 name="gitea",
-                namespace=NAMESPACE,
+                namespace=names.GITEA,
                 annotations={"pulumi.com/skipAwait": "true"},
             ),
             spec=kubernetes.core.v1.ServiceSpecArgs(

@@ -1,15 +1,12 @@
 """Bring images of the host's Docker engine into the containerd of a k3d cluster's nodes, in two steps.
 
-    python3 import_images.py save    write them to an archive, while the cluster is still being made
-    python3 import_images.py load    import them into the nodes, and remove the archive
-    python3 import_images.py print IMAGE...    write an archive to standard output, for whoever else needs one
+    python -m components.k3d.import_images save    write them to an archive, while the cluster is still being made
+    python -m components.k3d.import_images load    import them into the nodes, and remove the archive
 
 Environment: IMAGES (references, separated by spaces), ARCHIVE (path of the archive), TIMEOUT (seconds for one save or
 import); to load, NODES (names of containers, separated by spaces) as well. Images that the engine lacks are pulled
 first, and stay there for the next time. Without an archive, loading saves them anew. docs/adr/0004-images.md says why
 it is done like this, and not by `k3d image import`.
-
-Runs with a bare Python, outside the project's virtual environment.
 """
 
 from __future__ import annotations
@@ -21,38 +18,42 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
+from components.core.errors import LabError
+from components.core.run import CommandError, run
+from components.docker import engine
+
 ATTEMPTS = 3
-PULL_SECONDS = 1800
+QUESTION = 60.0  # seconds for a question to a node
+FIX = "see whether `docker info` answers and the disk has room, and run again"
 
 
 def main() -> None:
     """Save or load, or say why not."""
+    images, archive = os.environ["IMAGES"].split(), Path(os.environ["ARCHIVE"])
+    timeout = float(os.environ["TIMEOUT"])
     try:
-        if sys.argv[1:2] == ["print"]:
-            # In place of this process, so that whoever ends it ends Docker's.
-            os.execvp("docker", ["docker", "save", *platform(), *sys.argv[2:]])  # noqa: S606 - arguments, no shell
-        images, archive = os.environ["IMAGES"].split(), Path(os.environ["ARCHIVE"])
-        timeout = float(os.environ["TIMEOUT"])
         if sys.argv[1:] == ["save"]:
             save_all(images, archive, timeout)
         else:
             load_all(os.environ["NODES"].split(), images, archive, timeout)
-    except RuntimeError as error:
-        sys.exit(f"{error}. Fix: see whether `docker info` answers and the disk has room, and run again.")
+    except CommandError as error:
+        error.fix = error.fix or FIX
+        sys.exit(str(error))
+    except LabError as error:
+        sys.exit(str(error))
 
 
 def save_all(images: list[str], archive: Path, timeout: float) -> None:
     """Write the archive, whole or not at all."""
     for image in images:
-        pull(image)
+        engine.ensure_image(image)
     archive.parent.mkdir(parents=True, exist_ok=True)
     part = archive.with_suffix(".part")
     try:
-        output("docker", "save", *platform(), f"--output={part}", *images, timeout=timeout)
-    except RuntimeError:
+        run([*engine.save(images), f"--output={part}"], timeout=timeout)
+        part.replace(archive)
+    finally:
         part.unlink(missing_ok=True)
-        raise
-    part.replace(archive)
     print(f"saved {len(images)} images")
 
 
@@ -60,31 +61,11 @@ def load_all(nodes: list[str], images: list[str], archive: Path, timeout: float)
     """Load all images into all nodes, the nodes at the same time."""
     if not archive.is_file():
         for image in images:
-            pull(image)
+            engine.ensure_image(image)
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
         list(pool.map(lambda node: load(node, images, archive, timeout), nodes))
     archive.unlink(missing_ok=True)
     print(f"{len(images)} images are in {len(nodes)} nodes")
-
-
-def pull(image: str) -> None:
-    """Pull an image unless the engine has it."""
-    try:
-        # Not `image ls`, which does not find what is named with docker.io/ in front.
-        output("docker", "image", "inspect", "--format", "{{.Id}}", image, timeout=60)
-    except RuntimeError as error:
-        if "no such image" not in str(error).lower():
-            raise
-    else:
-        return
-    print(f"pulling {image} (at most {PULL_SECONDS // 60} minutes)", flush=True)
-    try:
-        output("docker", "pull", "--quiet", image, timeout=PULL_SECONDS)
-    except RuntimeError as error:
-        sys.exit(
-            f"The image {image} is not here and can't be pulled: {error}. Fix: check the network and run again, or "
-            "bring it with `docker load` (docs/offline.md)."
-        )
 
 
 def load(node: str, images: list[str], archive: Path, timeout: float) -> None:
@@ -98,21 +79,21 @@ def load(node: str, images: list[str], archive: Path, timeout: float) -> None:
             problem = import_archive(node, archive, timeout)
         else:
             problem = stream(node, wanted, timeout)
-        problem = problem or "they did not arrive"
+        problem = problem or "They did not arrive"
         wanted = missing(node, images, timeout)
         if not wanted:
             return
-    sys.exit(
-        f"{' '.join(wanted)} can't be loaded into {node} after {ATTEMPTS} attempts: {problem}. "
-        f"Fix: look for a full disk (`docker system df`), and at `docker logs {node}`."
+    raise LabError(
+        f"{' '.join(wanted)} can't be loaded into {node} after {ATTEMPTS} attempts",
+        why=problem,
+        fix=f"look for a full disk (`docker system df`), and at `docker logs {node}`",
     )
 
 
 def missing(node: str, images: list[str], timeout: float) -> list[str]:
     """Return those images that a node lacks."""
-    there = set(
-        output("docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "-q", timeout=timeout).split()
-    )
+    command = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "-q"]
+    there = set(run(command, timeout=timeout).split())
     return [image for image in images if full_name(image) not in there]
 
 
@@ -132,7 +113,7 @@ def import_archive(node: str, archive: Path, timeout: float) -> str:
 
 def stream(node: str, images: list[str], timeout: float) -> str:
     """Save images and import them without a file in between; return what went wrong, or nothing."""
-    save = subprocess.Popen(["docker", "save", *platform(), *images], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    save = subprocess.Popen(engine.save(images), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     problem = "docker save has no output"
     try:
         if save.stdout:
@@ -157,32 +138,8 @@ def import_images(node: str, source: IO[bytes], timeout: float) -> str:
 
 def local_import(node: str) -> list[str]:
     """Return the argument that imports in about half the time, where the node's ctr knows it (containerd 2)."""
-    known = output("docker", "exec", node, "ctr", "images", "import", "--help", timeout=60)
+    known = run(["docker", "exec", node, "ctr", "images", "import", "--help"], timeout=QUESTION)
     return ["--local"] if "--local" in known else []
-
-
-def platform() -> list[str]:
-    """Return the argument that saves one platform only, where Docker knows it.
-
-    An engine with containerd's image store saves the index of all platforms without their content, which can't be
-    imported. The argument came with version 1.48 of the API.
-    """
-    version, system, arch = output(
-        "docker", "version", "--format", "{{.Server.APIVersion}} {{.Server.Os}} {{.Server.Arch}}", timeout=60
-    ).split()
-    major, minor = (int(part) for part in version.split("."))
-    return [f"--platform={system}/{arch}"] if (major, minor) >= (1, 48) else []
-
-
-def output(*command: str, timeout: float) -> str:
-    """Run a program and return what it printed."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise RuntimeError(f"`{' '.join(command[:3])}` did not end within {timeout:.0f} s") from error
-    if done.returncode:
-        raise RuntimeError(f"`{' '.join(command[:3])}` failed: {done.stderr.strip()[-500:]}")
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -2,17 +2,16 @@
 
 Environment: NODE (name of a container) and ARCHIVE (path of the file to write). Nothing is done when the archive is
 there, or when the node had no need to pull any.
-
-Runs with a bare Python, outside the project's virtual environment.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
+
+from components.core.run import CommandError, run
 
 TIMEOUT = 300  # seconds
 # Who publishes the images that K3s runs: https://docs.k3s.io/installation/airgap
@@ -23,10 +22,9 @@ def main() -> None:
     """Write the archive, or say why not."""
     try:
         keep()
-    except subprocess.SubprocessError as error:
-        said = str(getattr(error, "stderr", None) or "").strip()[-500:]
+    except CommandError as error:
         sys.exit(
-            f"K3s's images could not be kept for the next cluster: {said or error}. Fix: look for a full disk "
+            f"K3s's images could not be kept for the next cluster: {error} Fix: look for a full disk "
             "(`df -h .`), and run again; this cluster works without."
         )
 
@@ -47,9 +45,8 @@ def keep() -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     part = archive.with_suffix(".part")
     try:
-        with part.open("wb") as file:
-            command = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "export", "-", *images]
-            subprocess.run(command, stdout=file, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT, check=True)
+        export = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "export", "-", *images]
+        run(export, timeout=TIMEOUT, into=part)
         part.replace(archive)
     finally:
         part.unlink(missing_ok=True)
@@ -69,10 +66,7 @@ def pulled(node: str) -> bool:
 
 def output(node: str, *command: str) -> str:
     """Run a program in the node and return what it printed."""
-    done = subprocess.run(
-        ["docker", "exec", node, *command], capture_output=True, text=True, timeout=TIMEOUT, check=True
-    )
-    return done.stdout
+    return run(["docker", "exec", node, *command], timeout=TIMEOUT)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 import pulumi
 import pulumi_command as command
 
-from components.core.run import script_hash
+from components.core.run import module, module_hash
 
 if TYPE_CHECKING:
     from components.core.cluster import Cluster
 
-SCRIPT: Final = "components/k3d/import_images.py"
+IMPORT: Final = "components.k3d.import_images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +60,18 @@ class NodeImages(pulumi.ComponentResource):
         }
         self.saved: pulumi.Resource = command.local.Command(
             f"{name}-save",
-            create=f"python3 {SCRIPT} save",
+            create=module(IMPORT, "save"),
             delete='rm -f "$ARCHIVE"',
             environment=environment,
-            triggers=[script_hash(SCRIPT), *args.triggers],
+            triggers=[module_hash(IMPORT), *args.triggers],
             opts=self._options([args.after.saved] if args.after else [], None),
         )
         self.loaded: pulumi.Resource = command.local.Command(
             f"{name}-load",
-            create=f"python3 {SCRIPT} load",
+            create=module(IMPORT, "load"),
             delete=":",
             environment={**environment, "NODES": args.cluster.nodes.apply(" ".join)},
-            triggers=[args.cluster.identity, script_hash(SCRIPT), *args.triggers],
+            triggers=[args.cluster.identity, module_hash(IMPORT), *args.triggers],
             opts=self._options([self.saved, *([args.after.loaded] if args.after else [])], args.cluster.lifetime),
         )
         self.register_outputs({})

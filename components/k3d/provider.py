@@ -10,12 +10,12 @@ import hashlib
 import json
 import secrets
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Final
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
+from components.core import wait
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.docker import engine as docker_engine
@@ -235,20 +235,15 @@ def _start(found: Found, timeout: int) -> None:
 
 def _wait_ready(found: Found, timeout: int) -> None:
     """Wait until the API server says that it is ready."""
-    end = time.monotonic() + timeout
-    while True:
-        try:
-            run(["docker", "exec", found.servers[0], "kubectl", "get", "--raw=/readyz"], timeout=10)
-        except CommandError as error:  # noqa: PERF203 - each look may fail; that is what is waited for
-            if time.monotonic() > end:
-                raise CommandError(
-                    f"The API server of {found.name} was not ready within {timeout} s",
-                    why=str(error),
-                    fix=f"`docker logs {found.servers[0]}` says what it is waiting for",
-                ) from error
-            time.sleep(READY_EVERY)
-        else:
-            return
+    ask = ["docker", "exec", found.servers[0], "kubectl", "get", "--raw=/readyz"]
+    try:
+        wait.until(lambda: run(ask, timeout=10), timeout=timeout, every=READY_EVERY)
+    except CommandError as error:
+        raise CommandError(
+            f"The API server of {found.name} was not ready within {timeout} s",
+            why=str(error),
+            fix=f"`docker logs {found.servers[0]}` says what it is waiting for",
+        ) from error
 
 
 def _outputs(props: dict[str, Any], found: Found) -> dict[str, Any]:

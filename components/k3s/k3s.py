@@ -16,6 +16,7 @@ import yaml
 
 from components.core import versions
 from components.core.errors import LabError
+from components.core.run import MODULE
 from components.machines.machine import node_name
 from components.machines.transfer import Stream, Transfer, TransferArgs
 
@@ -28,8 +29,6 @@ SCRIPT: Final = Path(__file__).parent / "k3s.sh"
 API_PORT: Final = 6443
 ARCHITECTURES: Final = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 RELATED_MACHINE: Final = "iot/machine"
-# Saves an image as it is saved for a k3d cluster: with the content of one platform only.
-IMAGES: Final = "components/k3d/import_images.py"
 CTR: Final = "sudo -n k3s ctr --namespace k8s.io images"
 
 
@@ -400,7 +399,7 @@ class MachineImage(pulumi.ComponentResource):
             TransferArgs(
                 machine=machine,
                 what=args.reference.apply(lambda reference: f"The image {reference}"),
-                streams=[Stream(source=["python3", IMAGES, "print", args.reference], target=f"{CTR} import -")],
+                streams=[Stream(source=[*MODULE, "components.docker.save", args.reference], target=f"{CTR} import -")],
                 proof=args.reference.apply(
                     lambda reference: f"{CTR} list --quiet | grep -qxF -e {reference} -e docker.io/{reference}"
                 ),

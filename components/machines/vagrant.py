@@ -9,12 +9,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from components.core import versions
+from components.core import versions, wait
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.docker import engine as docker_engine
@@ -130,16 +129,12 @@ class Machine:
 
     def _destroy(self) -> None:
         """Let Vagrant destroy it, once another Vagrant has let go of it: one whose `up` was killed runs on."""
-        end = time.monotonic() + self.timeout
-        while True:
-            try:
-                self._do("destroy", "--force", timeout=DESTROY)
-            except CommandError as error:  # noqa: PERF203 - each try may fail; that is what is waited for
-                if LOCKED not in str(error).replace(" | ", " ") or time.monotonic() > end:
-                    raise
-                time.sleep(LOCK_EVERY)
-            else:
-                return
+        wait.until(
+            lambda: self._do("destroy", "--force", timeout=DESTROY),
+            timeout=self.timeout,
+            every=LOCK_EVERY,
+            also=lambda error: LOCKED in str(error).replace(" | ", " "),
+        )
 
     def login(self) -> ssh.Login:
         """Return the way in: Vagrant's key, and the machine's own as it was at the first connection.
@@ -186,20 +181,15 @@ class Machine:
                 fix="use a box made for Vagrant: pulumi config set iot:vagrantBox NAME",
             )
         to = [*ssh.options(self._key, self._known_hosts), "-o", "StrictHostKeyChecking=accept-new"]
-        end = time.monotonic() + REACH
-        while True:
-            try:
-                run([*to, f"{USER}@{self.props['address']}", "true"], timeout=ssh.CONNECT * 2)
-            except CommandError as error:  # noqa: PERF203 - each try may fail; that is what is waited for
-                if time.monotonic() > end:
-                    raise LabError(
-                        f"{self.name} is up, but SSH does not answer at {self.props['address']} within {REACH:.0f} s",
-                        why=str(error),
-                        fix="another network of this host may have that range; see docs/p1.md",
-                    ) from error
-                time.sleep(1)
-            else:
-                return
+        knock = [*to, f"{USER}@{self.props['address']}", "true"]
+        try:
+            wait.until(lambda: run(knock, timeout=ssh.CONNECT * 2), timeout=REACH, every=1)
+        except CommandError as error:
+            raise LabError(
+                f"{self.name} is up, but SSH does not answer at {self.props['address']} within {REACH:.0f} s",
+                why=str(error),
+                fix="another network of this host may have that range; see docs/p1.md",
+            ) from error
 
     def _remove_container(self) -> None:
         """Remove a container that an interrupted run left and Vagrant has lost sight of."""
@@ -332,9 +322,7 @@ def ensure_image(image: str) -> None:
     if image != versions.VAGRANT_DOCKER_IMAGE:
         docker_engine.ensure_image(image)
         return
-    try:
-        run(["docker", "image", "inspect", "--format", "{{.Id}}", image], timeout=ANSWER)
-    except CommandError:
+    if not docker_engine.has_image(image):
         base = f"BASE={versions.VAGRANT_DOCKER_BASE}"
         run(["docker", "build", "--quiet", "--tag", image, "--build-arg", base, str(VAGRANTFILE)], timeout=BUILD)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.core import pods
+from components.core import names, pods
 from components.docker.image import AppImage, AppImageArgs, package_index
 from components.k3s import k3s
 from components.k3s.cluster import K3sCluster
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from components.core.settings import Settings
-
-NAMESPACE: Final = "web"
 
 
 def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - every part is given the root
@@ -44,11 +42,11 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
     cluster = K3sCluster("cluster", server).cluster
     image = _image(settings, server)
     namespace = kubernetes.core.v1.Namespace(
-        NAMESPACE,
-        metadata=kubernetes.meta.v1.ObjectMetaArgs(name=NAMESPACE, labels=pods.restricted()),
+        names.WEB_NAMESPACE,
+        metadata=kubernetes.meta.v1.ObjectMetaArgs(name=names.WEB_NAMESPACE, labels=pods.restricted()),
         opts=pulumi.ResourceOptions(provider=cluster.provider, deleted_with=cluster.lifetime),
     )
-    name = namespace.metadata.apply(lambda found: str(found.name or NAMESPACE))
+    name = namespace.metadata.apply(lambda found: str(found.name or names.WEB_NAMESPACE))
     apps = {
         app.name: web.WebApp(
             app.name,

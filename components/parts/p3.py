@@ -9,9 +9,9 @@ import pulumi
 import pulumi_command as command
 from pulumi.runtime import is_dry_run
 
-from components.core import versions
+from components.core import names, versions
 from components.core.cluster import Cluster, ExistingCluster, ExistingClusterArgs
-from components.core.run import script_hash
+from components.core.run import module, module_hash
 from components.core.settings import IMAGE
 from components.docker.image import AppImage, AppImageArgs, package_index
 from components.gitops import argocd, manifests
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from components.core.settings import PortSettings, Settings
 
 CLUSTER: Final = "iot-cluster"  # of the resources; a cluster of another name takes the place of the one before
-APP: Final = "flask-app"
-NAMESPACE: Final = "dev"
 MANIFESTS: Final = "manifests/p3"
 APP_PORT: Final = 8080  # of its containers, as manifests/p3 has it
 APP_NODE_PORT: Final = 30001  # as manifests/p3 has it
@@ -71,21 +69,21 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
         GitOpsProjectArgs(
             cluster=cluster,
             repository=repository.url,
-            namespace=NAMESPACE,
-            app=APP,
+            namespace=names.APP_NAMESPACE,
+            app=names.APP,
             port=APP_PORT,
             argocd=argo.release,
         ),
     )
     app = GitOpsApp(
-        APP,
+        names.APP,
         GitOpsAppArgs(
             cluster=cluster,
             repository=repository,
             revision=settings.git.revision,
             path=settings.git.path,
             project="iot",
-            namespace=NAMESPACE,
+            namespace=names.APP_NAMESPACE,
             image=settings.image.repository,
             depends_on=[*project.ready, *repository.ready, *images.app()],
             timeout=settings.timeout,
@@ -126,7 +124,7 @@ class _Images:
         self._last: NodeImages | None = None
         if not settings.image.reference:
             self._built = AppImage(
-                APP,
+                names.APP,
                 AppImageArgs(context="app", repository=settings.image.built, versions=versions.APP_VERSIONS),
             )
 
@@ -150,8 +148,8 @@ class _Images:
     def app(self) -> list[pulumi.Resource]:
         """Return what to depend on before the app runs."""
         if self._built:
-            return self.bring(APP, [*self._built.references.values()], [*self._built.ids.values()])
-        return self.bring(APP, [str(self._settings.image.reference)])
+            return self.bring(names.APP, [*self._built.references.values()], [*self._built.ids.values()])
+        return self.bring(names.APP, [str(self._settings.image.reference)])
 
 
 def _repository(settings: Settings, root: Path, cluster: Cluster, argo: ArgoCd, images: _Images) -> GitRepository:
@@ -201,13 +199,13 @@ def _first_commit(settings: Settings, root: Path) -> dict[str, str]:
 
 def _keep_images(cluster: Cluster, kept: Path, app: GitOpsApp) -> None:
     """Keep the images that K3s pulled for itself, so that the next cluster needs no network for them."""
-    script = "components/k3d/keep_images.py"
+    keep = "components.k3d.keep_images"
     command.local.Command(
         "k3s-images",
-        create=f"python3 {script}",
+        create=module(keep),
         delete=":",
         environment={"NODE": cluster.nodes.apply(lambda nodes: nodes[-1]), "ARCHIVE": str(kept)},
-        triggers=[cluster.identity, script_hash(script)],
+        triggers=[cluster.identity, module_hash(keep)],
         opts=pulumi.ResourceOptions(
             depends_on=[app.healthy],
             deleted_with=cluster.lifetime,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from typing import Any, Final
 
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
 
+from components.core import wait
 from components.core.errors import LabError
 
 SERVICE_PORT: Final = 80
@@ -65,20 +65,21 @@ def wrong_routes(props: dict[str, Any]) -> list[str]:
     return problems
 
 
+def _check(props: dict[str, Any]) -> None:
+    if problems := wrong_routes(props):
+        raise LabError(
+            f"After {props['timeout']} s {len(problems)} routes at http://{props['address']} are wrong",
+            why="; ".join(problems),
+            fix="`make kubectl` with ARGS='describe ingress -A' or ARGS='-n kube-system logs deploy/traefik'",
+        )
+
+
 class AnswersProvider(ResourceProvider):
     """Waits until every route answers as it should; made again, it waits again."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Try every route until all are right."""
-        end = time.monotonic() + props["timeout"]
-        while problems := wrong_routes(props):
-            if time.monotonic() > end:
-                raise LabError(
-                    f"After {props['timeout']} s {len(problems)} routes at http://{props['address']} are wrong",
-                    why="; ".join(problems),
-                    fix="`make kubectl` with ARGS='describe ingress -A' or ARGS='-n kube-system logs deploy/traefik'",
-                )
-            time.sleep(EVERY)
+        wait.until(lambda: _check(props), timeout=props["timeout"], every=EVERY)
         return CreateResult(id_="answers", outs=props)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:

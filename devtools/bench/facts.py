@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import time
 from pathlib import Path
 from typing import Final
 
 from components.core import versions
-from components.core.run import run
+from components.core.run import CommandError, run
 from lab.host import paths
 
 ANSWER: Final = 30.0  # seconds
@@ -45,7 +44,7 @@ def processor() -> str:
 
 def commit() -> str:
     """Return the project's commit, or that there is none."""
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=paths.ROOT, capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip() if asked.returncode == 0 else "unknown"
+    try:
+        return run(["git", "describe", "--always", "--dirty"], cwd=paths.ROOT, timeout=ANSWER)
+    except CommandError:
+        return "unknown"

@@ -28,7 +28,6 @@ from devtools.bench.table import Row, Step
 from lab.commands import release
 from lab.host import local, needs, paths
 from lab.host.console import say
-from lab.host.environment import environment
 from lab.live import stack
 
 if TYPE_CHECKING:
@@ -152,21 +151,7 @@ class Bench:
 
     def _pulumi(self, *args: str, config: bool = True) -> None:
         more = ["--stack", STACK, "--config-file", str(self._config)] if config else []
-        try:
-            done = subprocess.run(
-                ["pulumi", "--non-interactive", *args, *more],
-                cwd=paths.ROOT,
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=RUN_TIME,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise LabError(f"pulumi {args[0]} did not end within {RUN_TIME:.0f} s") from error
-        if done.returncode:
-            raise LabError(f"pulumi {args[0]} failed", why="\n".join((done.stdout + done.stderr).splitlines()[-20:]))
+        run(["pulumi", "--non-interactive", *args, *more], cwd=paths.ROOT, timeout=RUN_TIME)
 
     def up(self, begin: float) -> list[Step]:
         """Run `pulumi up` and return when each resource was made.
@@ -180,7 +165,7 @@ class Bench:
         command = ["pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "--json", "--stack", STACK]
         open_steps: dict[str, float] = {}
         steps, said = [], []
-        with _running([*command, "--config-file", str(self._config)], environment()) as process:
+        with _running([*command, "--config-file", str(self._config)], dict(os.environ)) as process:
             for line in process.stdout or ():
                 now = time.monotonic() - begin
                 event = json.loads(line) if line.startswith("{") else {}
@@ -200,7 +185,7 @@ class Bench:
         begin = time.monotonic()
         steps: list[Step] = []
         said = []
-        env = environment() | self.inputs.environment
+        env = os.environ | self.inputs.environment
         with _running(["bash", SCRIPT, what, str(self.inputs.folder)], env) as process:
             for line in process.stdout or ():
                 now = time.monotonic() - begin
@@ -354,7 +339,6 @@ def _check() -> None:
             why="the benchmark builds and removes the same images, and would measure beside it",
             fix="make destroy first",
         )
-    os.environ["PATH"] = environment()["PATH"]
     if shutil.which("helm") is None:
         raise LabError("helm is not on PATH", why="the plain script uses it", fix="https://helm.sh/docs/intro/install/")
     try:

@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from components.core import kube
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
-from lab.live import defence, kube, stack
+from lab.live import defence, stack
 
 if TYPE_CHECKING:
     import argparse

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,6 +34,6 @@ def run(args: argparse.Namespace) -> int:
     if source.password:
         helper = f"!cd {shlex.quote(str(paths.ROOT))} && {shlex.quote(sys.executable)} -m lab credential {args.stack}"
         for value in ("", helper):  # the empty one: the user's other helpers are not to keep this password
-            subprocess.run(["git", "-C", str(folder), "config", "--add", "credential.helper", value], check=True)
+            git.run(source, ["config", "--add", "credential.helper", value], cwd=folder)
     print(folder)
     return 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
+from components.core import kube
+from components.core.run import show
 from lab.host import tools
-from lab.host.environment import environment
-from lab.live import kube, stack
+from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse
@@ -24,4 +24,4 @@ def run(args: argparse.Namespace) -> int:
     kubeconfig = stack.outputs(args.stack, show_secrets=True)["kubeconfig"]
     tools.ensure(["kubectl"])
     with kube.config_file(kubeconfig) as path:
-        return subprocess.run(kube.command(path, *args.arguments), env=environment(), check=False).returncode
+        return show(kube.command(path, *args.arguments))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from components.core.run import CommandError, show
 from lab.host import paths
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def linters() -> dict[str, list[str]]:
 
 def _passes(name: str, command: list[str]) -> bool:
     try:
-        code = subprocess.run(command, cwd=paths.ROOT, check=False, timeout=TIME).returncode
-    except subprocess.TimeoutExpired:
-        print(f"{name} did not end within {TIME} s", file=sys.stderr)
+        code = show(command, cwd=paths.ROOT, timeout=TIME)
+    except CommandError as error:
+        print(f"{name}: {error}", file=sys.stderr)
         return False
     print(f"{name}: {'clean' if code == 0 else 'see above'}", flush=True)
     return code == 0

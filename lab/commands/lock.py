@@ -5,10 +5,10 @@ To move everything: make lock ARGS=--upgrade
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
+from components.core.run import show
 from lab.host import paths
 from lab.live import stack
 
@@ -31,9 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compile all locks."""
-    for name, options in LOCKS.items():
-        subprocess.run([*command(name), *options, *args.arguments], cwd=paths.ROOT, check=True)
-    return 0
+    return max(show([*command(name), *options, *args.arguments], cwd=paths.ROOT) for name, options in LOCKS.items())
 
 
 def command(name: str) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from dataclasses import replace
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.core.errors import LabError
+from components.core.run import run as run_program
+from components.core.run import show
 from components.core.settings import PARTS, PROJECT
 from lab.host import chart, local, needs, paths
 from lab.host.console import say
-from lab.host.environment import environment
 from lab.live import stack
 
 if TYPE_CHECKING:
@@ -62,16 +62,14 @@ def from_nothing(name: str, further: list[str]) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "state").mkdir()
-        env = environment() | {"PULUMI_BACKEND_URL": f"file://{folder}/state"}
+        env = {"PULUMI_BACKEND_URL": f"file://{folder}/state"}
         # `stack init` writes to the stack's file: it gets a copy.
         for file in ("Pulumi.yaml", f"Pulumi.{name}.yaml"):
             shutil.copy(paths.ROOT / file, folder)
         create = ["pulumi", "--cwd", str(folder), "stack", "init", name, "--secrets-provider", "passphrase"]
-        subprocess.run([*create, "--non-interactive"], env=env, check=True, timeout=stack.TIMEOUT)
+        run_program([*create, "--non-interactive"], env=env, timeout=stack.TIMEOUT)
         command = ["pulumi", "preview", "--stack", name, "--config-file", str(folder / f"Pulumi.{name}.yaml")]
-        code = subprocess.run(
-            [*command, *chart_for(name, folder), *further], cwd=paths.ROOT, env=env, check=False
-        ).returncode
+        code = show([*command, *chart_for(name, folder), *further], cwd=paths.ROOT, env=env)
     say(f"{name} took {time.monotonic() - start:.1f} s")
     return code
 

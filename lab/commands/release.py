@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from components.core import versions
+from components.core import kube, versions
 from components.core.errors import LabError
 from components.gitops import manifests
 from lab.host.console import say
 from lab.live import answers as live
-from lab.live import application, git, kube, manifest_tags, stack
+from lab.live import application, git, manifest_tags, stack
 
 if TYPE_CHECKING:
     import argparse

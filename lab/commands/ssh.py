@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
+from components.core.run import show
 from components.machines import ssh
 from lab.live import machines, stack
 
@@ -23,4 +23,4 @@ def run(args: argparse.Namespace) -> int:
     """Log in with the key that Vagrant has made."""
     machine = machines.find(args.stack, args.machine)
     with ssh.client(machine.login()) as command:
-        return subprocess.run([*command, *args.arguments], check=False).returncode
+        return show([*command, *args.arguments])

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from components.core import kube
 from components.core.errors import LabError
+from components.gitops import application_status
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
 from lab.live import answers as live
-from lab.live import application, kube, manifest_tags, stack
+from lab.live import application, manifest_tags, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -127,14 +129,14 @@ def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:
 def in_argocd(config: Path) -> Line:
     """Tell where the Application is, and at which commit."""
     found = application.status(config)
-    state, commit = application.summary(found), found.get("sync", {}).get("revision", "")
-    problems = application.problems(found)
-    ok = state == application.GOOD and not problems
+    state, commit = application_status.summary(found), found.get("sync", {}).get("revision", "")
+    problems = application_status.problems(found)
+    ok = state == application_status.GOOD and not problems
     return Line(
         name="application",
         ok=ok,
         found="; ".join([f"{state} at commit {commit[: manifest_tags.SHORT] or 'unknown'}", *problems]),
-        fix="" if ok else application.fix(found) or f"wait a moment, or {LOOK}",
+        fix="" if ok else application_status.hopeless(found) or f"wait a moment, or {LOOK}",
         value=commit,
     )
 

@@ -6,7 +6,6 @@ it has no tests or one of them skipped itself, is a failure. With --tier, a tier
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
+from components.core.run import CommandError, show
 from lab.commands import lint
 from lab.host import chart, needs, paths, tools
-from lab.host.environment import environment
 
 if TYPE_CHECKING:
     import argparse
@@ -95,8 +94,8 @@ def run_pytest(tier: Tier) -> tuple[str, list[str]]:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-m", tier.marks, f"--junit-xml={report}"]
         try:
-            code = subprocess.run(command, cwd=paths.ROOT, env=environment(), check=False, timeout=tier.time).returncode
-        except subprocess.TimeoutExpired:
+            code = show(command, cwd=paths.ROOT, timeout=tier.time)
+        except CommandError:
             return "no counts", [f"ended after {tier.time} s"]
         if code == NO_TESTS:
             return "no tests", ["it has no tests, although all that it needs is here"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.core import project
+from components.core import names, project
 from components.core.errors import LabError
 from components.core.settings import PARTS, PROJECT
 from components.parts import p3
@@ -88,7 +88,7 @@ def of_manifests(folder: Path, shown: str = p3.MANIFESTS) -> Iterator[Finding]:
     """
     its = objects.of_folder(folder, shown)
     yield from schemas.findings(its)
-    yield from references.findings(its, [p3.NAMESPACE])
-    yield from references.project(its, p3.NAMESPACE)
+    yield from references.findings(its, [names.APP_NAMESPACE])
+    yield from references.project(its, names.APP_NAMESPACE)
     yield from invariants.of_manifests(its)
     yield from references.tags(folder, shown)

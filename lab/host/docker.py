@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from components.core import wait
 from components.core.errors import LabError
+from components.core.run import CommandError, run, show
 from lab.host.console import ask, say
-from lab.host.environment import environment
 
 ANSWER_TIME: Final = 30  # seconds for a question to the engine
 START_TIME: Final = 60  # seconds until an engine that was just installed must answer
@@ -40,18 +39,16 @@ class Engine:
 
 def look() -> Engine:
     """Ask the engine for its version."""
-    if shutil.which("docker", path=environment()["PATH"]) is None:
+    if shutil.which("docker") is None:
         return Engine(problem=NOT_INSTALLED, fix=how_to_install())
-    command = ["docker", "version", "--format", "{{.Server.Version}}"]
     try:
-        done = subprocess.run(
-            command, env=environment(), capture_output=True, text=True, timeout=ANSWER_TIME, check=False
-        )
-    except subprocess.TimeoutExpired:
+        version = run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=ANSWER_TIME)
+    except CommandError as error:
+        if error.said is not None:
+            return diagnose(error.said)
         return Engine(problem=f"the Docker engine does not answer within {ANSWER_TIME} s", fix=f"restart it: {start()}")
-    version = done.stdout.strip()
-    if done.returncode or not version:
-        return diagnose(done.stderr)
+    if not version:
+        return diagnose("")
     if _numbers(version) < _numbers(OLDEST):
         return Engine(problem=f"Docker is {version}", fix=f"install {OLDEST} or later: {how_to_install()}")
     return Engine(version=version)
@@ -109,13 +106,12 @@ def offer() -> None:
     if os.environ.get(INSTALL) != "1" and not ask("Docker is missing. Install docker.io with apt-get now?"):
         return
     say("installing docker.io")
-    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    _apt(["update"], env)
-    _apt(["install", "--yes", "docker.io"], env)
+    _apt("update")
+    _apt("install", "--yes", "docker.io")
     if shutil.which("docker") is None:
         # Since Debian 13 the command line is a package of its own.
-        _apt(["install", "--yes", "docker-cli"], env)
-    _wait()
+        _apt("install", "--yes", "docker-cli")
+    _start()
 
 
 def may_install() -> bool:
@@ -123,22 +119,22 @@ def may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def _apt(arguments: list[str], env: dict[str, str]) -> None:
-    done = subprocess.run(["apt-get", *arguments], env=env, check=False)
-    if done.returncode:
+def _apt(*arguments: str) -> None:
+    if show(["apt-get", *arguments], env={"DEBIAN_FRONTEND": "noninteractive"}):
         said = f"apt-get {' '.join(arguments)}"
         raise LabError(f"{said} failed", why="see above", fix=f"run it by hand, then make up {INSTALL}=1")
 
 
-def _wait() -> None:
+def _start() -> None:
     """Start the engine and wait until it answers."""
     starters = [["systemctl", "start", "docker"]] if Path("/run/systemd/system").exists() else []
     starters.append(["service", "docker", "start"])
     for command in starters:
-        if shutil.which(command[0]) and subprocess.run(command, check=False).returncode == 0:
+        if shutil.which(command[0]) and show(command) == 0:
             break
-    end = time.monotonic() + START_TIME
-    while not (engine := look()).version:
-        if time.monotonic() > end:
-            raise LabError(f"Docker has been installed, but {engine.problem} after {START_TIME} s", fix=engine.fix)
-        time.sleep(1)
+
+    def answers() -> None:
+        if problem := (engine := look()).problem:
+            raise LabError(f"Docker has been installed, but {problem} after {START_TIME} s", fix=engine.fix)
+
+    wait.until(answers, timeout=START_TIME, every=1)

@@ -1,4 +1,4 @@
-"""The environment in which the lab runs Pulumi and the other tools."""
+"""The environment in which the lab's commands run, and with them Pulumi and the other tools."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MIRROR: Final = "IOT_MIRROR"
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for tools: the project's own ones first on PATH, and Pulumi's settings.
+    """Return this process's environment with the project's own tools first on PATH, and Pulumi's settings.
 
     What the user has set wins: a passphrase, PULUMI_HOME, plugin addresses.
     """
     env = dict(os.environ)
     folders = [str(paths.BIN), str(paths.VENV / "bin")]
     folders += [folder for folder in env.get("PATH", os.defpath).split(os.pathsep) if folder not in folders]
-    if offline := paths.offline():
+    if (offline := paths.offline()) and str(offline / "bin") not in folders:
         folders.append(str(offline / "bin"))
     env["PATH"] = os.pathsep.join(folders)
     env.setdefault("PULUMI_HOME", str(paths.PULUMI_HOME))
@@ -38,7 +38,8 @@ def environment() -> dict[str, str]:
 
 def own_passphrase() -> bool:
     """Tell whether the user has set the passphrase that encrypts the secrets in Pulumi's state."""
-    return bool(os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")) or "PULUMI_CONFIG_PASSPHRASE" in os.environ
+    file = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    return "PULUMI_CONFIG_PASSPHRASE" in os.environ or file not in {None, "", str(paths.PASSPHRASE)}
 
 
 def ensure_passphrase() -> bool:

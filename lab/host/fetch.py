@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
 from components.core.errors import LabError
+from components.core.run import show
 from lab.host.console import say
 from lab.host.environment import MIRROR
 from lab.host.paths import OFFLINE, OFFLINE_DEFAULT
@@ -79,12 +79,12 @@ def _curl(what: str, source: str, part: Path, instead: Sequence[str]) -> None:
         raise LabError(f"{what} can't be fetched: curl is missing", fix="install curl (Debian: apt-get install curl)")
     progress = ["--progress-bar"] if sys.stderr.isatty() else ["--silent", "--show-error"]
     command = [*CURL, *progress, "--output", str(part), source]
-    done = subprocess.run(command, check=False)
-    if done.returncode in NO_RANGE:
+    code = show(command)
+    if code in NO_RANGE:
         part.unlink(missing_ok=True)
-        done = subprocess.run(command, check=False)
-    if done.returncode:
-        raise unreachable([f"{what} from {source}"], f"curl ended with code {done.returncode}, see above", instead)
+        code = show(command)
+    if code:
+        raise unreachable([f"{what} from {source}"], f"curl ended with code {code}, see above", instead)
 
 
 def unreachable(what: Sequence[str], why: str, instead: Sequence[str]) -> LabError:

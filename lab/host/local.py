@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
-import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core.dynamic import Provider, other_version
 from components.core.errors import LabError
+from components.core.run import CommandError, run
 from components.core.settings import PROJECT
 from lab.host import paths
 from lab.host.environment import ensure_passphrase
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 STACKS: Final = paths.STATE / ".pulumi" / "stacks" / PROJECT
 SALT: Final = "encryptionsalt:"
+ANSWER: Final = 60  # seconds for a question to Git
 FILTER: Final = {"clean": f"sed '/^{SALT}/d'", "smudge": "cat"}
 
 
@@ -157,8 +157,12 @@ def _set_filter() -> None:
         return
     for action, command in FILTER.items():
         key = f"filter.iot-salt.{action}"
-        if _git("config", "--local", key).stdout.rstrip("\n") != command:
-            _git("config", "--local", key, command).check_returncode()
+        try:
+            is_set = _git("config", "--local", key) == command
+        except CommandError:
+            is_set = False
+        if not is_set:
+            _git("config", "--local", key, command)
 
 
 def settle(stack: str) -> None:
@@ -167,14 +171,17 @@ def settle(stack: str) -> None:
     Git takes a file for changed when its size is another one, until it is told to look; its content stays as it is.
     """
     file = f"Pulumi.{stack}.yaml"
-    if _in_repository() and not _git("diff", "--exit-code", "--", file).stdout:
+    if _in_repository() and not _git("diff", "--", file):
         _git("add", "--", file)
 
 
 def _in_repository() -> bool:
     # Unpacked from an archive, the project is in none; without Git, the checks say so in their own words.
-    return shutil.which("git") is not None and _git("rev-parse", "--git-dir").returncode == 0
+    try:
+        return bool(_git("rev-parse", "--git-dir"))
+    except CommandError:
+        return False
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *arguments], cwd=paths.ROOT, capture_output=True, text=True, check=False)
+def _git(*arguments: str) -> str:
+    return run(["git", *arguments], cwd=paths.ROOT, timeout=ANSWER)

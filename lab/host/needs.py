@@ -6,7 +6,6 @@ import argparse
 import platform
 import re
 import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from components.core import project, settings, versions
 from components.core.errors import LabError, all_of
+from components.core.run import CommandError, run
 from components.machines import vagrant
 from lab.host import chart, docker, paths, plugins, tools
-from lab.host.environment import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -176,15 +175,15 @@ def tool(wanted: tools.Tool) -> Check:
 def program(name: str, *, fix: str = "") -> Check:
     """Check a program of which any version will do."""
     names = vagrant.VIRTUALBOX if name in vagrant.VIRTUALBOX else (name,)
-    path = next(filter(None, (shutil.which(each, path=environment()["PATH"]) for each in names)), None)
+    path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         installer = "brew install" if platform.system() == "Darwin" else "sudo apt-get install"
         return Check(name=name, fix=fix or f"{installer} {name}")
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=ANSWER_TIME, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
+        said = run([path, "--version"], timeout=ANSWER_TIME)
+    except (OSError, CommandError) as error:
         return Check(name=name, found=f"{path}, which does not run ({error})", fix=fix or f"reinstall {name}")
-    version = VERSION.search(done.stdout)
+    version = VERSION.search(said)
     return Check(name=name, found=f"{version[0] if version else 'unknown version'} at {path}")
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from components.core import versions
+from components.core.run import show
+from lab.host import paths
 from lab.host.console import say
-from lab.host.environment import environment
 from lab.host.fetch import mirrored, unreachable
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ SITE: Final = "https://get.pulumi.com/releases/plugins"
 
 def is_here(name: str) -> bool:
     """Tell whether a plugin is on PATH, or has been fetched in the right version."""
-    env = environment()
-    fetched = Path(env["PULUMI_HOME"]) / "plugins" / f"resource-{name}-v{versions.PULUMI_PLUGINS[name]}"
-    return shutil.which(f"pulumi-resource-{name}", path=env["PATH"]) is not None or fetched.is_dir()
+    home = Path(os.environ.get("PULUMI_HOME") or paths.PULUMI_HOME)
+    fetched = home / "plugins" / f"resource-{name}-v{versions.PULUMI_PLUGINS[name]}"
+    return shutil.which(f"pulumi-resource-{name}") is not None or fetched.is_dir()
 
 
 def ensure(names: Iterable[str]) -> None:
@@ -47,8 +48,7 @@ def ensure(names: Iterable[str]) -> None:
 def _fetch(name: str) -> bool:
     version = versions.PULUMI_PLUGINS[name]
     say(f"fetching Pulumi's plugin {name} {version}")
-    command = ["pulumi", "plugin", "install", "resource", name, f"v{version}"]
-    return subprocess.run(command, env=environment(), check=False).returncode == 0
+    return show(["pulumi", "plugin", "install", "resource", name, f"v{version}"]) == 0
 
 
 def _address(name: str) -> str:

@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import tomli
 
 from components.core import versions
 from components.core.errors import LabError
+from components.core.run import CommandError, run, show
 from lab.host import paths
 from lab.host.console import say
 from lab.host.environment import MIRROR, environment
@@ -123,15 +123,8 @@ def is_right(tool: Tool, found: Found | None) -> bool:
 
 def _version(tool: Tool, path: str) -> str:
     try:
-        answer = subprocess.run(
-            [path, *tool.ask],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=ANSWER_TIME,
-            check=False,
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
+        answer = run([path, *tool.ask], timeout=ANSWER_TIME)
+    except (OSError, CommandError):
         return ""
     match = re.search(tool.answer, answer, re.MULTILINE)
     return match[1] if match else ""
@@ -172,12 +165,12 @@ def install(tools: list[Tool]) -> None:
     env = mise_environment()
     wanted = [f"{tool.name}@{tool.version}" for tool in tools]
     say(f"fetching {', '.join(wanted)}")
-    done = subprocess.run([str(mise), "install", *wanted], cwd=paths.ROOT, env=env, check=False)
+    code = show([str(mise), "install", *wanted], cwd=paths.ROOT, env=env)
     missing = [tool for tool in tools if not _link(mise, tool, env)]
     if missing:
         raise unreachable(
             [f"{tool.name} {tool.version} from {mirrored(address(tool))}" for tool in missing],
-            f"mise ended with code {done.returncode} and said why above",
+            f"mise ended with code {code} and said why above",
             [put_on_path(missing)],
         )
 
@@ -189,11 +182,15 @@ def put_on_path(tools: Iterable[Tool]) -> str:
 
 def _link(mise: Path, tool: Tool, env: dict[str, str]) -> bool:
     """Link the commands that an installed tool brings into .lab/bin; return whether it is installed."""
-    command = [str(mise), "bin-paths", f"{tool.name}@{tool.version}"]
-    done = subprocess.run(command, cwd=paths.ROOT, env=env, capture_output=True, text=True, check=False)
+    try:
+        folders = run(
+            [str(mise), "bin-paths", f"{tool.name}@{tool.version}"], cwd=paths.ROOT, env=env, timeout=ANSWER_TIME
+        )
+    except CommandError:
+        return False
     commands = [
         each
-        for folder in done.stdout.splitlines()
+        for folder in folders.splitlines()
         if Path(folder).is_dir()
         for each in Path(folder).iterdir()
         if each.is_file() and os.access(each, os.X_OK)
@@ -285,8 +282,8 @@ def _numbers(version: str) -> list[int]:
 
 
 def mise_environment() -> dict[str, str]:
-    """Return the environment that keeps mise inside .lab: it reads this project's mise.toml only, and asks nothing."""
-    env = environment() | {
+    """Return the variables that keep mise inside .lab: it reads this project's mise.toml only, and asks nothing."""
+    env = {
         "MISE_DATA_DIR": str(paths.MISE / "data"),
         "MISE_CACHE_DIR": str(paths.MISE / "cache"),
         "MISE_STATE_DIR": str(paths.MISE / "state"),
@@ -296,7 +293,7 @@ def mise_environment() -> dict[str, str]:
         "MISE_TRUSTED_CONFIG_PATHS": str(paths.ROOT),
         "MISE_YES": "1",
     }
-    if mirror := env.get(MIRROR, "").rstrip("/"):
+    if mirror := os.environ.get(MIRROR, "").rstrip("/"):
         # In a replacement, "$" would start the name of a group.
         env["MISE_URL_REPLACEMENTS"] = json.dumps({"regex:^https://(.*)$": mirror.replace("$", "$$") + "/$1"})
     return env

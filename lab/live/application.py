@@ -9,19 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from components.gitops import wait_application
-from lab.host.environment import environment
-from lab.live import kube
+from components.core import kube, names
+from components.gitops import application_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# As in components/gitops/argocd.py and components/parts/p3.py, which load the whole SDK; a test keeps them equal.
-NAME: Final = "flask-app"
-NAMESPACE: Final = "argocd"
-APP_NAMESPACE: Final = "dev"
-GOOD: Final = "Synced and Healthy"
 # One line for each change: the commit that Git was last compared at, then the last sync's state and commit.
 LINE: Final = (
     "{.status.sync.revision}|{.status.operationState.phase}|{.status.operationState.syncResult.revision}{'\\n'}"
@@ -38,25 +32,8 @@ def status(config: Path) -> dict[str, Any]:
     Raises:
         LabError: the cluster does not answer, or has no such Application.
     """
-    found: dict[str, Any] = kube.get(config, "applications.argoproj.io", namespace=NAMESPACE, name=NAME).get(
-        "status", {}
-    )
-    return found
-
-
-def summary(found: dict[str, Any]) -> str:
-    """Return where the Application is, such as "Synced and Healthy"."""
-    return wait_application.summary(found)
-
-
-def problems(found: dict[str, Any]) -> list[str]:
-    """Return what the Application complains about, such as a commit of which something was refused."""
-    return wait_application.problems(found)
-
-
-def fix(found: dict[str, Any]) -> str:
-    """Return what to do about what no waiting puts right; empty when there is nothing of that kind."""
-    return wait_application.hopeless(found)
+    found: dict[str, Any] = kube.get(config, names.APPLICATION, namespace=names.ARGOCD, name=names.APP)
+    return found.get("status") or {}
 
 
 def diagnosis(config: Path) -> str:
@@ -68,8 +45,8 @@ def diagnosis(config: Path) -> str:
     Raises:
         LabError: the cluster does not answer, or has no such Application.
     """
-    return wait_application.diagnosis(
-        status(config), lambda kind: kube.get(config, kind, namespace=APP_NAMESPACE)["items"]
+    return application_status.diagnosis(
+        status(config), lambda kind: kube.get(config, kind, namespace=names.APP_NAMESPACE)["items"]
     )
 
 
@@ -107,11 +84,10 @@ def watched(config: Path, commit: str) -> Iterator[Progress]:
         config: path of the cluster's kubeconfig.
         commit: ID of the commit whose way is noted.
     """
-    what = ["get", "applications.argoproj.io", NAME, "--watch", f"--output=jsonpath={LINE}"]
+    what = ["get", names.APPLICATION, names.APP, "--watch", f"--output=jsonpath={LINE}"]
     progress = Progress(commit)
     with subprocess.Popen(
-        kube.command(config, f"--namespace={NAMESPACE}", *what),
-        env=environment(),
+        kube.command(config, f"--namespace={names.ARGOCD}", *what),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         # Into the same pipe: what is no line of ours says why it has ended.

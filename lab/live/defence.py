@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from components.core import project
+from components.core import kube, names, project
 from components.core.errors import LabError
 from components.core.run import run
 from components.docker import engine as docker_engine
+from components.gitops import application_status
 from components.machines import ssh
 from components.machines.vagrant import RUNNING, Machine
 from lab.host import paths
 from lab.live import answers as live
-from lab.live import application, kube, manifest_tags
+from lab.live import application, manifest_tags
 from lab.live.machines import find
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 ANSWER: Final = 30.0  # seconds for a question to a machine
 SLACK: Final = 0.8  # of the memory that a machine is given, its kernel shows at least this part
 ASKED_PER_POD: Final = 20  # requests, before a pod that never answers is called missing
-P2_NAMESPACE: Final = "web"  # as in components/parts/p2.py, which loads Kubernetes' whole SDK
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,9 @@ def _p2(stack: str, settings: Mapping[str, str], outputs: Mapping[str, Any], con
     for node in outputs["nodes"]:
         yield from _machine(stack, settings, node)
     yield from _nodes(outputs, config)
-    yield Point(f"namespace {P2_NAMESPACE}: enforces the restricted Pod Security Standard", lambda: _enforces(config))
+    yield Point(
+        f"namespace {names.WEB_NAMESPACE}: enforces the restricted Pod Security Standard", lambda: _enforces(config)
+    )
     apps: dict[str, dict[str, Any]] = json.loads(settings["apps"])
     for name, app in apps.items():
         replicas = int(app.get("replicas", 1))
@@ -217,19 +219,19 @@ def _p2(stack: str, settings: Mapping[str, str], outputs: Mapping[str, Any], con
 
 
 def _enforces(config: Path) -> str:
-    labels = kube.get(config, "namespace", name=P2_NAMESPACE)["metadata"]["labels"]
+    labels = kube.get(config, "namespace", name=names.WEB_NAMESPACE)["metadata"]["labels"]
     return expect(labels.get("pod-security.kubernetes.io/enforce"), "restricted")
 
 
 def _deployment(config: Path, name: str, replicas: int) -> str:
-    found = kube.get(config, "deployment", namespace=P2_NAMESPACE, name=name)
+    found = kube.get(config, "deployment", namespace=names.WEB_NAMESPACE, name=name)
     expect(found["spec"]["replicas"], replicas, "replicas")
     expect(found["status"].get("availableReplicas", 0), replicas, "available replicas")
     return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
 def _ingress(config: Path, apps: Mapping[str, Mapping[str, Any]]) -> str:
-    found = kube.get(config, "ingress", namespace=P2_NAMESPACE)["items"]
+    found = kube.get(config, "ingress", namespace=names.WEB_NAMESPACE)["items"]
     expect(len(found), 1, "the number of Ingresses")
     spec = found[0]["spec"]
     expect(spec.get("ingressClassName"), "traefik", "ingressClassName")
@@ -261,9 +263,9 @@ def _p3(stack: str, settings: Mapping[str, str], outputs: Mapping[str, Any], con
     if not settings["kubeconfig"]:
         yield Point(f"docker ps shows the nodes of {settings['clusterName']}", lambda: _containers(settings))
     yield Point("every node is Ready", lambda: _ready(config))
-    for name in (application.NAMESPACE, application.APP_NAMESPACE):
+    for name in (names.ARGOCD, names.APP_NAMESPACE):
         yield Point(f"namespace {name} is there", partial(_namespace, config, name))
-    yield Point(f"a pod runs in {application.APP_NAMESPACE}", lambda: _running(config))
+    yield Point(f"a pod runs in {names.APP_NAMESPACE}", lambda: _running(config))
     for url in _urls(settings, outputs["appUrl"], "appPorts"):
         yield Point(f"curl {url}: the version that Git has", partial(_version, outputs, url))
     for url in _urls(settings, outputs["argocdUrl"], "argocdPorts"):
@@ -311,7 +313,7 @@ def _namespace(config: Path, name: str) -> str:
 
 
 def _running(config: Path) -> str:
-    pods = kube.get(config, "pods", namespace=application.APP_NAMESPACE)["items"]
+    pods = kube.get(config, "pods", namespace=names.APP_NAMESPACE)["items"]
     running = [pod["metadata"]["name"] for pod in pods if kube.ready(pod)]
     if not running:
         raise LabError(f"{len(pods)} pods, none of them Ready", fix="make kubectl ARGS='-n dev describe pods'")
@@ -328,12 +330,11 @@ def _version(outputs: Mapping[str, Any], url: str) -> str:
 
 
 def _settled(config: Path) -> str:
-    return expect(application.summary(application.status(config)), application.GOOD)
+    return expect(application_status.summary(application.status(config)), application_status.GOOD)
 
 
 def _application(config: Path) -> dict[str, Any]:
-    kind = "applications.argoproj.io"
-    found: dict[str, Any] = kube.get(config, kind, namespace=application.NAMESPACE, name=application.NAME)["spec"]
+    found: dict[str, Any] = kube.get(config, names.APPLICATION, namespace=names.ARGOCD, name=names.APP)["spec"]
     return found
 
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from components.core.errors import LabError
-from lab.host.environment import environment
+from components.core.run import CommandError
+from components.core.run import run as run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -243,15 +244,16 @@ def _options(source: Remote, command: str) -> list[str]:
 
 
 def _knows_user() -> bool:
-    env = environment()
-    if env.get("GIT_AUTHOR_EMAIL") and env.get("GIT_COMMITTER_EMAIL"):
+    if os.environ.get("GIT_AUTHOR_EMAIL") and os.environ.get("GIT_COMMITTER_EMAIL"):
         return True
-    asked = subprocess.run(["git", "config", "user.email"], env=env, capture_output=True, timeout=TIMEOUT, check=False)
-    return asked.returncode == 0
+    try:
+        return bool(run_program(["git", "config", "user.email"], timeout=TIMEOUT))
+    except CommandError:
+        return False
 
 
 def _environment(source: Remote, *, interactive: bool) -> dict[str, str]:
-    env = environment() | {"LC_ALL": "C"}
+    env = os.environ | {"LC_ALL": "C"}
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         env.pop(name, None)  # as set by a hook of the repository that this runs in
     if not interactive:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from components.core import kube
+from components.core.run import CommandError, run
 from components.core.settings import PROJECT
 from lab.host import local, paths
 from lab.host.console import say
-from lab.host.environment import environment
-from lab.live import kube
 from lab.live import stack as stacks
 
 if TYPE_CHECKING:
@@ -61,12 +60,11 @@ def _is_gone(lock: Mapping[str, Any]) -> bool:
         pass
     # The system may have given its number to another program since. A zombie (Z) has ended, too: where no init asks
     # for its end, as in many containers, it stays for ever.
-    command = ["ps", "-o", "stat=", "-o", "comm=", "-p", str(lock["pid"])]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        said = run(["ps", "-o", "stat=", "-o", "comm=", "-p", str(lock["pid"])], timeout=ANSWER)
+    except CommandError:
         return False
-    state, _, program = done.stdout.strip().partition(" ")
+    state, _, program = said.partition(" ")
     return state.startswith("Z") or "pulumi" not in Path(program.strip()).name
 
 
@@ -102,9 +100,7 @@ def _forget_release(stack: str, operation: Mapping[str, Any]) -> None:
     ]
     with kube.config_file(kubeconfig) as config:
         command = kube.command(config, f"--request-timeout={ANSWER}s", f"--namespace={namespace}", "delete", "secrets")
-        command.append(f"--selector=owner=helm,name={name}{status}")
-        done = subprocess.run(
-            command, env=environment(), capture_output=True, text=True, timeout=ANSWER + 5, check=False
-        )
-    if done.returncode:
-        say(f"what Helm has noted of {name} could not be removed: {done.stderr.strip()}")
+        try:
+            run([*command, f"--selector=owner=helm,name={name}{status}"], timeout=ANSWER + 5)
+        except CommandError as error:
+            say(f"what Helm has noted of {name} could not be removed: {error}")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from components.core.errors import LabError
+from components.core.run import CommandError, run
 from lab.host import local, paths
 from lab.host.console import say
-from lab.host.environment import environment
 
 if TYPE_CHECKING:
     import argparse
@@ -41,24 +40,12 @@ def pulumi(*args: str) -> str:
         LabError: it is missing, failed, or did not answer within ``TIMEOUT`` seconds.
     """
     command = ["pulumi", "--non-interactive", *args]
-    said = " ".join(command)
     try:
-        done = subprocess.run(
-            command,
-            cwd=paths.ROOT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise LabError("pulumi is not on PATH", fix="make setup") from error
-    except subprocess.TimeoutExpired as error:
-        raise LabError(f"{said} did not end within {TIMEOUT} s", fix="run it by hand to see why") from error
-    if done.returncode:
-        raise LabError(f"{said} failed", why=(done.stderr or done.stdout).strip())
-    return done.stdout
+        return run(command, cwd=paths.ROOT, timeout=TIMEOUT)
+    except CommandError as error:
+        if not error.said:
+            raise
+        raise LabError(f"{' '.join(command)} failed", why=error.said) from error
 
 
 def become(command: list[str]) -> NoReturn:
@@ -67,9 +54,8 @@ def become(command: list[str]) -> NoReturn:
     An interrupted ``pulumi up`` must be allowed to end in order; a parent that kills it would leave a locked stack.
     """
     os.chdir(paths.ROOT)
-    env = environment()
     try:
-        os.execvpe(command[0], command, env)
+        os.execvp(command[0], command)
     except FileNotFoundError as error:
         raise LabError(f"{command[0]} is not on PATH", fix="make setup") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,6 @@ from devtools import graph
 from devtools.bench import inputs, p3, table
 from devtools.bench.table import Row, Step
 from lab.commands import bench
-from lab.host import paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -201,7 +201,7 @@ def test_the_engine_s_events_are_steps_and_its_messages_are_errors(
         f'#!/bin/sh\ncase "$*" in *" up "*) cat {tmp_path}/events; exit {code} ;; esac\n', encoding="utf-8"
     )
     (tools / "pulumi").chmod(0o755)
-    monkeypatch.setattr(paths, "BIN", tools)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(docker_engine, "cgroup_version", lambda: "2")
     monkeypatch.setattr(graph, "build", lambda *_: made)
     monkeypatch.setenv("PULUMI_BACKEND_URL", "")  # the benchmark sets it, and this takes it back

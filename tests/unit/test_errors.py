@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pulumi
 import pytest
 
 from components.core.errors import LabError, all_of
@@ -26,10 +25,6 @@ def test_an_error_says_what_why_and_how_to_fix_it_on_one_line() -> None:
 )
 def test_what_is_not_known_is_left_out(error: LabError, text: str) -> None:
     assert str(error) == text
-
-
-def test_pulumi_shows_an_error_without_a_traceback() -> None:
-    assert issubclass(LabError, pulumi.RunError)
 
 
 def test_one_problem_is_itself() -> None:

@@ -10,7 +10,7 @@ import pulumi
 import pytest
 
 from components.core.errors import LabError
-from components.core.run import CommandError, script_hash
+from components.core.run import CommandError, module_hash
 from components.docker import engine as docker_engine
 from components.docker import image
 from components.docker.engine import UnreachableError
@@ -203,8 +203,8 @@ def test_containers_are_described_with_their_published_ports(engine: Engine) -> 
 def test_a_scripts_digest_changes_with_the_script_and_not_with_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = "components/k3d/import_images.py"
+    name, path = "components.k3d.import_images", "components/k3d/import_images.py"
     monkeypatch.chdir(tmp_path)
 
-    assert script_hash(path) == hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:16]
-    assert script_hash(path) != script_hash("components/k3d/keep_images.py")
+    assert module_hash(name) == hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:16]
+    assert module_hash(name) != module_hash("components.k3d.keep_images")

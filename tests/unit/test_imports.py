@@ -64,7 +64,7 @@ def test_a_module_imports_what_its_room_may(path: Path) -> None:
         ("components/gitops/argocd", "from components.k3d.cluster import K3dCluster"),
         ("components/parts/p1", "import lab.host.paths"),
         ("components/web/web", "from tests import conftest"),
-        ("lab/host/needs", "from lab.live import kube"),
+        ("lab/host/needs", "from lab.live import stack"),
         ("lab/commands/up", "from lab.commands import setup"),
         ("devtools/graph", "from lab.live import stack"),
         ("policy/rules", "from devtools import graph"),

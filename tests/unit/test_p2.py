@@ -148,7 +148,7 @@ def test_a_built_image_is_on_the_machine_before_pods_run_it(build: Build) -> Non
     p2 = build("p2")
     transfer = p2.named("flask-app-image-transfer")
     (image,) = p2.of_type("docker:index/image:Image")
-    assert transfer.inputs["streams"][0]["source"][-2:] == ["print", image.inputs["imageName"]]
+    assert transfer.inputs["streams"][0]["source"][-2:] == ["components.docker.save", image.inputs["imageName"]]
     for deployment in p2.of_type(DEPLOYMENT):
         assert transfer.urn in deployment.depends_on
         assert container(deployment)["imagePullPolicy"] == "IfNotPresent"

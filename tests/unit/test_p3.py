@@ -182,7 +182,9 @@ def test_no_secret_is_plain_text_in_the_outputs(any_p3: graph.Graph) -> None:
 
 def test_no_command_line_has_a_value_in_it(any_p3: graph.Graph) -> None:
     for node in commands(any_p3):
-        assert re.fullmatch(r"python3 components/\w+/\w+\.py( save| load)?", node.inputs["create"]), node.name
+        assert re.fullmatch(r"\.venv/bin/python -m components(\.\w+){2}( save| load)?", node.inputs["create"]), (
+            node.name
+        )
         assert node.inputs["delete"] in {":", 'rm -f "$ARCHIVE"'}, node.name
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from components.core.settings import PARTS
-from components.gitops import argocd, git_server
-from components.parts import p2, p3
 from devtools import graph
 from devtools.checks import invariants
 from lab.host import paths
@@ -263,10 +261,6 @@ def test_a_value_that_is_not_known_yet_is_not_judged() -> None:
 def test_in_a_cluster_that_stays_nothing_has_to_go_with_it() -> None:
     context = rules.Context(node_ports=CONTEXT.node_ports, own_cluster=False)
     assert told(resource("Deployment", deleted_with=""), context) == []
-
-
-def test_the_namespaces_are_those_of_the_parts() -> None:
-    assert set(rules.NAMESPACES) == {argocd.NAMESPACE, git_server.NAMESPACE, p2.NAMESPACE, p3.NAMESPACE}
 
 
 @pytest.mark.parametrize("stack", PARTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -12,13 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components.core import versions
+from components.core import names, versions
 from components.core.errors import LabError
-from components.gitops import argocd
-from components.parts import p3
 from lab.commands import clone, credential, release
-from lab.host import paths
-from lab.live import application, git, stack
+from lab.live import git, stack
 from tests.unit import fakes, repositories
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     tools = tmp_path / "tools"
     tools.mkdir()
-    monkeypatch.setattr(paths, "BIN", tools)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     fakes.kubectl(tools, {"watch": []})
     monkeypatch.setattr(release, "STEADY", 0.2)
 
@@ -269,7 +267,7 @@ def test_who_is_always_outrun_is_told_so(
 
 
 def test_a_time_out_shows_what_the_application_says(released: Callable[..., int], tmp_path: Path) -> None:
-    name = f"applications.argoproj.io {application.NAME}"
+    name = f"{names.APPLICATION} {names.APP}"
     status = {
         "sync": {"status": "OutOfSync"},
         "health": {"status": "Degraded"},
@@ -442,8 +440,3 @@ def test_the_password_is_told_for_its_own_host_only(
     monkeypatch.setattr(sys, "stdin", iter(["protocol=http\n", f"host={host}\n", "\n"]))
     assert credential.run(argparse.Namespace(stack="p3", action=action)) == 0
     assert (PASSWORD in capsys.readouterr().out) is answered
-
-
-def test_the_names_are_those_that_the_program_uses() -> None:
-    assert (application.NAME, application.APP_NAMESPACE) == (p3.APP, p3.NAMESPACE)
-    assert argocd.NAMESPACE == application.NAMESPACE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components.core import versions
+from components.core import names, versions
 from components.core.errors import LabError
 from lab.commands import status
-from lab.host import console, paths
+from lab.host import console
 from lab.host import tools as host_tools
-from lab.live import application, git, stack
+from lab.live import git, stack
 from tests.unit import fakes, repositories
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DEPLOYMENT = "manifests/p3/deployment.yaml"
 SECRET = "kubeconfig-with-a-key"
-APPLICATION = f"applications.argoproj.io {application.NAME}"
+APPLICATION = f"{names.APPLICATION} {names.APP}"
 
 
 def node(name: str, ready: str = "True") -> dict[str, Any]:
@@ -70,7 +71,7 @@ class Lab:
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     tools = tmp_path / "tools"
     tools.mkdir()
-    monkeypatch.setattr(paths, "BIN", tools)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(tmp_path))
     text = (ROOT / DEPLOYMENT).read_text(encoding="utf-8")
     repository = repositories.bare(tmp_path / "git" / "iot.git", {DEPLOYMENT: text})

@@ -1,16 +1,15 @@
-"""What a cluster is asked, through kubectl and the kubeconfig of the stack."""
+"""What a cluster is asked, through kubectl and a kubeconfig."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core.errors import LabError
-from lab.host.environment import environment
+from components.core.run import CommandError, MissingProgramError, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 ANSWER: Final = 10  # seconds for the API server; the process gets a few more to say that it did not answer
 
 ALL: Final = "*"  # all namespaces
+# What kubectl says when nobody answers, whatever it was to ask.
+SILENT: Final = ("refused", "Unable to connect", "no such host", "timeout", "EOF")
 
 
 @contextmanager
@@ -57,22 +58,16 @@ def get(config: Path, kind: str, *, namespace: str = "", name: str = "") -> dict
     which = [kind, name] if name else [kind]
     args = command(config, f"--request-timeout={ANSWER}s", *where, "get", *which, "--output=json")
     try:
-        done = subprocess.run(args, env=environment(), capture_output=True, text=True, timeout=ANSWER + 5, check=False)
-    except FileNotFoundError as error:
-        raise LabError("kubectl is not on PATH", fix="make setup") from error
-    except subprocess.TimeoutExpired as error:
-        raise LabError(f"the cluster does not answer within {ANSWER} s", fix="make up") from error
-    if done.returncode:
-        raise LabError(*_explained(done.stderr, " ".join(which)), fix="make up, which repairs what is lost")
-    found: dict[str, Any] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(run(args, timeout=ANSWER + 5))
+    except MissingProgramError:
+        raise
+    except CommandError as error:
+        said = f"timeout of {ANSWER} s" if error.said is None else error.said
+        last = said.rpartition("\n")[2] or "it said nothing"
+        silent = any(words in said for words in SILENT)
+        what = "does not answer" if silent else f"does not say what it has of {' '.join(which)}"
+        raise LabError(f"the cluster {what} ({last})", fix="make up, which repairs what is lost") from error
     return found
-
-
-def _explained(said: str, what: str) -> tuple[str]:
-    last = (said.strip().splitlines() or ["it said nothing"])[-1]
-    if any(words in said for words in ("refused", "Unable to connect", "no such host", "timeout", "EOF")):
-        return (f"the cluster does not answer ({last})",)
-    return (f"the cluster does not say what it has of {what} ({last})",)
 
 
 def ready(node: dict[str, Any]) -> bool:

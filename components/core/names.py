@@ -1,0 +1,13 @@
+"""Names in clusters that the program gives, and that what looks at a cluster has to know. It imports nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ARGOCD: Final = "argocd"  # the namespace of Argo CD, and its release
+GITEA: Final = "gitea"  # the namespace of the embedded Git server
+APP: Final = "flask-app"  # p3's Application, Deployment and Service
+APP_NAMESPACE: Final = "dev"  # where p3's app runs
+WEB_NAMESPACE: Final = "web"  # where p2's apps run
+APPLICATION: Final = "applications.argoproj.io"  # the kind, as kubectl has it
+IMAGE_ANNOTATION: Final = "iot/image"  # of an Application: what the settings say that it runs
