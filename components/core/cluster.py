@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
+from pulumi.runtime import is_dry_run
 
+from components.core import kube
 from components.core.errors import LabError
 
 if TYPE_CHECKING:
@@ -71,21 +73,44 @@ class ExistingCluster(pulumi.ComponentResource):
         super().__init__("iot:cluster:ExistingCluster", name, {}, opts)
         text, context = _kubeconfig(args)
         kubeconfig = pulumi.Output.secret(text)
+        identity = identity_of(text, args.kubeconfig, context)
         provider = kubernetes.Provider(
             f"{name}-provider",
             kubeconfig=kubeconfig,
             context=context,
-            cluster_identifier=f"{args.kubeconfig}#{context}",
-            opts=pulumi.ResourceOptions(parent=self),
+            # Another path or another kubeconfig of the same cluster must not replace what is inside.
+            cluster_identifier=identity or f"{args.kubeconfig}#{context}",
+            # A preview that can't ask takes it for the same cluster.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=[] if identity else ["clusterIdentifier"]),
         )
         self.cluster = Cluster(
             provider=provider,
             kubeconfig=kubeconfig,
             lifetime=None,
             nodes=pulumi.Output.from_input([]),
-            identity=pulumi.Output.from_input(context),
+            identity=provider.id,
         )
         self.register_outputs({})
+
+
+def identity_of(kubeconfig: str, path: Path, context: str) -> str | None:
+    """Return what tells a cluster from all others, or None in a preview that can't ask for it.
+
+    It is the UID of the namespace kube-system, for want of one of the cluster itself:
+    https://github.com/kubernetes/kubernetes/issues/44954
+    """
+    try:
+        with kube.config_file(kubeconfig) as file:
+            return str(kube.get(file, "namespace", name="kube-system")["metadata"]["uid"])
+    except LabError as error:
+        if is_dry_run():
+            pulumi.log.info(f"The cluster of {path} can't be told from others: {error}")
+            return None
+        raise LabError(
+            f"The existing cluster of {path}, context {context}, can't be asked who it is",
+            why=str(error),
+            fix=f"see what `kubectl --kubeconfig {path} --context {context} get namespace kube-system` says",
+        ) from error
 
 
 def _kubeconfig(args: ExistingClusterArgs) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from components.core.errors import LabError
+from components.core.errors import LabError, not_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,14 +48,8 @@ def documents(text: str, name: str) -> list[yaml.Node]:
     """
     try:
         return list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise LabError(
-            f"{name}:{line} is not YAML", why=str(error.problem or error.context), fix="correct that line"
-        ) from error
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise LabError(f"{name}:{line} is not YAML", why=error.reason, fix="correct that line") from error
+    except yaml.YAMLError as error:
+        raise not_yaml(error, name, text) from error
 
 
 def images(text: str, name: str) -> list[str]:

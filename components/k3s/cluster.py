@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 from components.core.cluster import Cluster
 
 if TYPE_CHECKING:
-    from components.k3s.k3s import K3sServer
+    from components.k3s.server import K3sServer
 
 
 class K3sCluster(pulumi.ComponentResource):

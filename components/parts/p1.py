@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from components.k3s import k3s
+from components.k3s import airgap
+from components.k3s.agent import K3sAgent, K3sAgentArgs
+from components.k3s.server import K3sServer, K3sServerArgs
 from components.machines import preflight as machine_checks
 from components.machines.machine import VagrantMachine, agent_args, node_name, server_args
 
@@ -33,21 +35,19 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
     machines, timeout = settings.machines, settings.timeout
     server_machine = server_args(machines, settings.stack, timeout)
     agent_machines = [agent_args(machines, number, settings.stack, timeout) for number in range(1, machines.agents + 1)]
-    airgap = k3s.airgap_files(machines.airgap_dir) if machines.airgap_dir else None
+    files = airgap.find(machines.airgap_dir) if machines.airgap_dir else None
     machine_checks.check([server_machine, *agent_machines])
 
     machine = VagrantMachine("server-machine", server_machine)
-    server = k3s.K3sServer(
-        "server", k3s.K3sServerArgs(machine=machine, arguments=machines.k3s_args, airgap=airgap, timeout=timeout)
+    server = K3sServer(
+        "server", K3sServerArgs(machine=machine, arguments=machines.k3s_args, airgap=files, timeout=timeout)
     )
     nodes = [_node(machine, "server", server.installed)]
     for number, args in enumerate(agent_machines, start=1):
         # VirtualBox's part of Vagrant is not made for two at a time, so there each machine waits for the one before.
         before = machine if machines.provider == "virtualbox" else None
         machine = VagrantMachine(f"agent{number}-machine", dataclasses.replace(args, after=before))
-        agent = k3s.K3sAgent(
-            f"agent{number}", k3s.K3sAgentArgs(machine=machine, server=server, airgap=airgap, timeout=timeout)
-        )
+        agent = K3sAgent(f"agent{number}", K3sAgentArgs(machine=machine, server=server, airgap=files, timeout=timeout))
         nodes.append(_node(machine, "agent", agent.ready))
     return {
         "part": "p1",

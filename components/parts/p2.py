@@ -10,11 +10,14 @@ import pulumi_kubernetes as kubernetes
 
 from components.core import names, pods
 from components.docker.image import AppImage, AppImageArgs, package_index
-from components.k3s import k3s
+from components.k3s import airgap
 from components.k3s.cluster import K3sCluster
+from components.k3s.images import MachineImage, MachineImageArgs
+from components.k3s.server import K3sServer, K3sServerArgs
 from components.machines import preflight as machine_checks
 from components.machines.machine import VagrantMachine, node_name, server_args
-from components.web import web
+from components.web.apps import WebApp, WebAppArgs
+from components.web.routes import HostRoutes, HostRoutesArgs, Route
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +51,9 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
     )
     name = namespace.metadata.apply(lambda found: str(found.name or names.WEB_NAMESPACE))
     apps = {
-        app.name: web.WebApp(
+        app.name: WebApp(
             app.name,
-            web.WebAppArgs(
+            WebAppArgs(
                 cluster=cluster,
                 namespace=name,
                 app=app.name,
@@ -64,12 +67,12 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
         for app in settings.apps
     }
     default = settings.default_app or settings.apps[-1].name
-    web.HostRoutes(
+    HostRoutes(
         "hosts",
-        web.HostRoutesArgs(
+        HostRoutesArgs(
             cluster=cluster,
             namespace=name,
-            routes=[web.Route(host=app.host, app=apps[app.name]) for app in settings.apps],
+            routes=[Route(host=app.host, app=apps[app.name]) for app in settings.apps],
             default=apps[default],
             address=settings.machines.server_address,
             names_itself=settings.image.reference is None,
@@ -80,17 +83,17 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
     return _outputs(settings, server, default)
 
 
-def _server(settings: Settings) -> k3s.K3sServer:
+def _server(settings: Settings) -> K3sServer:
     machines = settings.machines
     machine = server_args(machines, settings.stack, settings.timeout)
-    airgap = k3s.airgap_files(machines.airgap_dir) if machines.airgap_dir else None
+    files = airgap.find(machines.airgap_dir) if machines.airgap_dir else None
     machine_checks.check([machine])
-    return k3s.K3sServer(
+    return K3sServer(
         "server",
-        k3s.K3sServerArgs(
+        K3sServerArgs(
             machine=VagrantMachine("server-machine", machine),
             arguments=machines.k3s_args,
-            airgap=airgap,
+            airgap=files,
             timeout=settings.timeout,
         ),
     )
@@ -111,16 +114,16 @@ class _Image:
     there: list[pulumi.Resource]
 
 
-def _image(settings: Settings, server: k3s.K3sServer) -> _Image:
+def _image(settings: Settings, server: K3sServer) -> _Image:
     """Build the app's image and bring it to the machine, unless a registry has one."""
     if settings.image.reference:
         return _Image(reference=settings.image.reference, id=None, there=[])
     version = settings.image.version
     # Only the version that runs: what is built here need not wait for the machine.
     built = AppImage("flask-app", AppImageArgs(context="app", repository=settings.image.built, versions=(version,)))
-    brought = k3s.MachineImage(
+    brought = MachineImage(
         "flask-app-image",
-        k3s.MachineImageArgs(
+        MachineImageArgs(
             server=server,
             reference=built.references[version],
             image_id=built.ids[version],
@@ -130,7 +133,7 @@ def _image(settings: Settings, server: k3s.K3sServer) -> _Image:
     return _Image(reference=built.references[version], id=built.ids[version], there=[brought.there])
 
 
-def _outputs(settings: Settings, server: k3s.K3sServer, default: str) -> dict[str, Any]:
+def _outputs(settings: Settings, server: K3sServer, default: str) -> dict[str, Any]:
     address = settings.machines.server_address
     machine = server.machine
     return {

@@ -63,7 +63,7 @@ def test_a_module_imports_what_its_room_may(path: Path) -> None:
         ("components/core/settings", "from components.docker import engine"),
         ("components/gitops/argocd", "from components.k3d.cluster import K3dCluster"),
         ("components/parts/p1", "import lab.host.paths"),
-        ("components/web/web", "from tests import conftest"),
+        ("components/web/apps", "from tests import conftest"),
         ("lab/host/needs", "from lab.live import stack"),
         ("lab/commands/up", "from lab.commands import setup"),
         ("devtools/graph", "from lab.live import stack"),

@@ -123,7 +123,7 @@ def test_a_node_port_changes_where_it_was_the_old_one() -> None:
     [("a: [1", 2), ("a: 1\nb: {\n", 3), ("a: b: c\n", 1), ("a: 1\n\tb: 2\n", 2), ("a: '\n\n", 3)],
 )
 def test_what_is_not_yaml_is_refused_with_its_file_and_line(text: str, line: int) -> None:
-    with pytest.raises(LabError, match=r"^d\.yaml:\d+ is not YAML\. .*Fix: correct that line\.$") as caught:
+    with pytest.raises(LabError, match=r"^d\.yaml:\d+:\d+ is not YAML\. .*Fix: correct that line\.$") as caught:
         manifests.documents(text, "d.yaml")
     assert abs(int(str(caught.value).split(":")[1].split()[0]) - line) <= 1
 

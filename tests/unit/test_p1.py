@@ -12,7 +12,9 @@ import yaml
 
 from components.core import versions
 from components.core.errors import LabError
-from components.k3s import k3s
+from components.k3s import airgap as files_of
+from components.k3s import config as k3s_config
+from components.k3s import script
 from components.machines.machine import agent_name, node_name, server_name
 from devtools import graph
 from lab.host.paths import ROOT
@@ -174,7 +176,7 @@ def test_k3s_is_told_the_private_address(build: Build) -> None:
     assert agent["server"] == "https://192.168.56.110:6443"
     assert server["write-kubeconfig-mode"] == "0600"
     assert server["agent-token-file"]
-    assert "flannel-iface" in k3s.SCRIPT.read_text(encoding="utf-8")
+    assert "flannel-iface" in script.SCRIPT.read_text(encoding="utf-8")
 
 
 def test_k3s_arguments_reach_the_server_alone(build: Build) -> None:
@@ -214,20 +216,20 @@ def test_downloads_are_checked_and_no_release_is_latest(build: Build) -> None:
 
 
 def test_air_gapped_machines_are_given_the_files_of_their_architecture(airgap: Path) -> None:
-    files = k3s.airgap_files(airgap, "aarch64")
+    files = files_of.find(airgap, "aarch64")
     assert (files.binary.name, files.images.name) == ("k3s-arm64", "k3s-airgap-images-arm64.tar.zst")
-    assert k3s.airgap_files(airgap, "x86_64").binary.name == "k3s"
+    assert files_of.find(airgap, "x86_64").binary.name == "k3s"
 
 
 def test_an_incomplete_air_gap_folder_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
     (tmp_path / "k3s").touch()
     with pytest.raises(LabError, match=r"lacks install\.sh, k3s-airgap-images-amd64"):
-        k3s.airgap_files(tmp_path, "x86_64")
+        files_of.find(tmp_path, "x86_64")
 
 
 def test_values_reach_the_script_as_they_are(tmp_path: Path) -> None:
     value = 'it\'s $HOME `id` "x" \\ \n two'
-    text = k3s.script_input({"VALUE": value}).partition("# shellcheck shell")[0]
+    text = script.script_input({"VALUE": value}).partition("# shellcheck shell")[0]
     done = subprocess.run(
         ["bash", "-s"], input=f'{text}printf %s "$VALUE"', capture_output=True, text=True, check=True, timeout=10
     )
@@ -243,7 +245,7 @@ def test_the_kubeconfig_is_made_for_this_host() -> None:
             "current-context": "default",
         }
     )
-    made = yaml.safe_load(k3s.host_kubeconfig(text, "192.168.56.110", "rel-filas"))
+    made = yaml.safe_load(k3s_config.host_kubeconfig(text, "192.168.56.110", "rel-filas"))
     assert made["clusters"][0]["cluster"]["server"] == "https://192.168.56.110:6443"
     assert made["contexts"][0] == {"name": "rel-filas", "context": {"cluster": "rel-filas", "user": "rel-filas"}}
     assert made["current-context"] == "rel-filas"

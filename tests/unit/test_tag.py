@@ -76,7 +76,7 @@ def test_an_image_that_does_not_run_is_named_with_those_that_do(manifest: Path) 
 
 def test_a_malformed_manifest_is_named_with_its_line(manifest: Path) -> None:
     manifest.write_text(manifest.read_text(encoding="utf-8").replace("replicas: 1", "replicas: [1"), encoding="utf-8")
-    with pytest.raises(LabError, match=r"deployment\.yaml:\d+ is not YAML"):
+    with pytest.raises(LabError, match=r"deployment\.yaml:\d+:\d+ is not YAML"):
         change(manifest)
 
 
