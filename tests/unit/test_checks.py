@@ -82,7 +82,7 @@ def test_a_mistake_in_a_manifest_is_named_with_its_line(folder: Path, old: str, 
 
 def test_a_manifest_that_is_no_yaml_is_named_with_its_line(folder: Path) -> None:
     line = edit(folder, "  replicas: 1\n", "  replicas: [1\n")
-    with pytest.raises(LabError, match=rf"manifests/p3/deployment\.yaml:{line + 1} is not YAML"):
+    with pytest.raises(LabError, match=rf"manifests/p3/deployment\.yaml:{line + 1}:\d+ is not YAML"):
         found_in(folder)
 
 

@@ -220,7 +220,7 @@ def test_a_folder_without_manifests_is_named(released: Callable[..., int], repos
 
 def test_a_manifest_that_is_not_yaml_is_named_with_its_line(released: Callable[..., int], repository: Path) -> None:
     repositories.commit(repository, {f"{PATH}/broken.yaml": "kind: Deployment\nspec: [\n"}, "break it")
-    with pytest.raises(LabError, match=r"broken\.yaml:\d+ is not YAML"):
+    with pytest.raises(LabError, match=r"broken\.yaml:\d+:\d+ is not YAML"):
         released("v2")
 
 
