@@ -50,6 +50,18 @@ SHORTEST: Final = 0.3  # seconds; shorter steps are not shown
 CACHE: Final = "iot-bench/cache"  # tags that keep the app's layers in Docker's cache while its images come and go
 ANSWER: Final = 30.0  # seconds for a question to a node
 GIB: Final = 1 << 30
+# The least that Pulumi can be asked for in a cluster: what it costs by itself.
+SMALL: Final = """\
+import os
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+provider = kubernetes.Provider("cluster", kubeconfig=os.environ["KUBECONFIG_TEXT"])
+kubernetes.core.v1.ConfigMap(
+    "one", metadata={"namespace": "default", "name": "iot-bench"}, opts=pulumi.ResourceOptions(provider=provider)
+)
+"""
 # cgroup v2, or else v1: https://docs.docker.com/engine/containers/runmetrics/
 MEMORY: Final = (
     "cd /sys/fs/cgroup; if test -e memory.current; then cat memory.current memory.stat;"
@@ -63,6 +75,7 @@ class Figures:
 
     ours: dict[str, list[float]] = field(default_factory=dict)
     theirs: dict[str, list[float]] = field(default_factory=dict)
+    small: dict[str, list[float]] = field(default_factory=dict)
     our_steps: list[list[Step]] = field(default_factory=list)
     their_steps: list[list[Step]] = field(default_factory=list)
 
@@ -112,12 +125,33 @@ class Bench:
         _add(record, "up", time.monotonic() - begin)
         self.figures.our_steps.append(steps)
         _add(record, "memory", memory(self.cluster))
-        _add(record, "second", self._timed("up", "--yes", "--skip-preview"))
-        _add(record, "preview", self._timed("preview"))
+        self._start(record)
         target = release.of(stack.outputs(STACK, show_secrets=True))
         times, _ = release.release(target, "v2", RELEASE_TIME)
         _add(record, "release", times.live)
         _add(record, "down", self._timed("destroy", "--yes", "--skip-preview"))
+
+    def _start(self, record: dict[str, list[float]]) -> None:
+        """Take the time of runs that have nothing to do, of the program and of one with a ConfigMap, in turns."""
+        kubeconfig = str(stack.outputs(STACK, show_secrets=True)["kubeconfig"])
+        with tempfile.TemporaryDirectory(dir=self._config.parent) as name:
+            folder = Path(name)
+            project = {"name": "small", "runtime": {"name": "python", "options": {"virtualenv": str(paths.VENV)}}}
+            (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
+            (folder / "__main__.py").write_text(SMALL, encoding="utf-8")
+
+            def small(*args: str) -> None:
+                command = ["pulumi", "--non-interactive", "--cwd", str(folder), *args]
+                run(command, env={"KUBECONFIG_TEXT": kubeconfig}, timeout=RUN_TIME)
+
+            small("stack", "init", "small", "--secrets-provider", "passphrase")
+            small("up", "--yes", "--skip-preview")
+            for what, args in (("second", ("up", "--yes", "--skip-preview")), ("preview", ("preview",))):
+                _add(record, what, self._timed(*args))
+                begin = time.monotonic()
+                small(*args)
+                _add(self.figures.small, what, time.monotonic() - begin)
+            small("destroy", "--yes", "--skip-preview")
 
     def theirs(self) -> None:
         """Make and remove the lab with the script."""
@@ -268,19 +302,25 @@ def report(figures: Figures, machine: list[str]) -> str:
         figures: what was measured.
         machine: on what, a list item each.
     """
-    ours, theirs = figures.ours, figures.theirs
+    ours, theirs, small = figures.ours, figures.theirs, figures.small
     rows = [
         Row(what="from nothing to Healthy", ours=ours["up"], theirs=theirs["up"]),
         Row(what="removed again", ours=ours["down"], theirs=theirs["down"]),
         Row(what="commit -> live, by webhook", ours=ours["release"]),
-        Row(what="a second `up`, nothing to do", ours=ours["second"]),
-        Row(what="a preview of the same", ours=ours["preview"]),
         Row(what="memory of the whole lab", ours=ours["memory"], theirs=theirs["memory"], unit="GiB"),
+    ]
+    starts = [
+        Row(what="a second `up`, nothing to do", ours=ours["second"], theirs=small["second"]),
+        Row(what="a preview of the same", ours=ours["preview"], theirs=small["preview"]),
     ]
     parts = [
         *machine,
         "",
         table.comparison(rows),
+        "",
+        "What it takes to find nothing to do, beside a program of Pulumi's with one ConfigMap in the same cluster:",
+        "",
+        table.comparison(starts, "one ConfigMap"),
         "",
         "Where the time goes, in the fastest run of the program (its resources at work) and of the script:",
         "",

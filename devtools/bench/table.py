@@ -48,9 +48,14 @@ class Step:
     end: float
 
 
-def comparison(rows: Sequence[Row]) -> str:
-    """Return a table of medians, each with all its values, and their ratios."""
-    lines = ["| | program | script | program / script |", "|---|---|---|---|"]
+def comparison(rows: Sequence[Row], other: str = "script") -> str:
+    """Return a table of medians, each with all its values, and their ratios.
+
+    Args:
+        rows: what was measured.
+        other: what the program is compared with.
+    """
+    lines = [f"| | program | {other} | program / {other} |", "|---|---|---|---|"]
     for row in rows:
         ratio = f"{median(row.ours) / median(row.theirs):.2f}" if row.ours and row.theirs else ""
         lines.append(f"| {row.what} | {_cell(row.ours, row.unit)} | {_cell(row.theirs, row.unit)} | {ratio} |")

@@ -147,6 +147,7 @@ def test_a_report_has_a_row_for_everything_that_is_measured() -> None:
     figures = p3.Figures(
         ours={name: [1.0] for name in ("up", "down", "release", "second", "preview", "memory")},
         theirs={name: [2.0] for name in ("up", "down", "memory")},
+        small={name: [4.0] for name in ("second", "preview")},
         our_steps=[[Step(what="cluster", begin=0, end=9)], [Step(what="cluster", begin=0, end=7)]],
         their_steps=[[Step(what="create the cluster", begin=0, end=8)]],
     )
@@ -154,6 +155,8 @@ def test_a_report_has_a_row_for_everything_that_is_measured() -> None:
     assert shown.startswith("- 2 CPUs\n")
     assert "| from nothing to Healthy | **1.0 s** | **2.0 s** | 0.50 |" in shown
     assert "| memory of the whole lab | **1.0 GiB** | **2.0 GiB** | 0.50 |" in shown
+    assert "| a second `up`, nothing to do | **1.0 s** | **4.0 s** | 0.25 |" in shown
+    assert "| a preview of the same | **1.0 s** | **4.0 s** | 0.25 |" in shown
     assert "| cluster | 0.0 s | 7.0 s | 7.0 s |" in shown
 
 
