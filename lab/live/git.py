@@ -1,7 +1,7 @@
 """The repository that Argo CD follows, through Git's own command line and a clone that is thrown away.
 
 A password goes to Git through a credential helper that reads it from the environment: it is in no argument, no URL
-and no file. Where nobody is there to answer, nothing asks.
+and no file, and no other host than the repository's is told it. Where nobody is there to answer, nothing asks.
 """
 
 from __future__ import annotations
@@ -235,8 +235,11 @@ def _wait(process: subprocess.Popen[bytes], timeout: float, *, own_session: bool
 def _options(source: Remote, command: str) -> list[str]:
     options = []
     if source.password:
-        # The empty one switches the user's own helpers off, which might write the password to a file.
-        options += ["-c", "credential.helper=", "-c", f"credential.helper={HELPER}"]
+        address = urlsplit(source.url)
+        own = f"credential.{address.scheme}://{address.netloc}.helper"
+        # The empty one switches the user's own helpers off, which might write the password to a file. Ours is for the
+        # repository's host alone: it may send Git to another one, and so may what the repository says.
+        options += ["-c", "credential.helper=", "-c", f"{own}={HELPER}"]
     if command == "commit" and not _knows_user():
         name, email = NOBODY
         options += ["-c", f"user.name={name}", "-c", f"user.email={email}"]

@@ -117,11 +117,42 @@ def served(repository: Path, users: Mapping[str, str], *, writers: tuple[str, ..
             self.end_headers()
             self.wfile.write(content)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with _listening(Handler) as url:
+        yield f"{url}/{repository.name}"
+
+
+@contextmanager
+def stranger(sends_to: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Serve no repository; give the URL, and the Authorization header of each request, "" where it has none.
+
+    Args:
+        sends_to: where it sends everybody; "" asks for a password instead.
+    """
+    told: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            told.append(self.headers.get("Authorization") or "")
+            self.send_response(302 if sends_to else 401)
+            self.send_header("WWW-Authenticate", 'Basic realm="test"')
+            self.send_header("Location", sends_to + self.path.removeprefix("/iot.git"))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with _listening(Handler) as url:
+        yield f"{url}/iot.git", told
+
+
+@contextmanager
+def _listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/{repository.name}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

@@ -342,6 +342,17 @@ def test_the_password_works_and_is_nowhere_to_be_seen(
     assert PASSWORD not in repr(source)
 
 
+@pytest.mark.parametrize("by_redirect", [True, False])
+def test_the_password_goes_to_no_other_host(by_redirect: bool) -> None:
+    """Neither to one that the repository's own host sends Git to, nor to one that a repository names."""
+    with repositories.stranger() as (other, told), repositories.stranger(sends_to=other) as (own, _):
+        source = remote(own, username="iot", password=PASSWORD)
+        with pytest.raises(LabError):
+            git.run(source, ["ls-remote", own if by_redirect else other])
+    assert told, "Git has asked there"
+    assert set(told) == {""}
+
+
 def test_a_wrong_password_is_an_error_that_does_not_ask(repository: Path) -> None:
     with (
         repositories.served(repository, {"iot": PASSWORD}) as url,
