@@ -99,6 +99,14 @@ def test_a_test_that_skips_itself_fails_its_tier_and_is_named(project: Project) 
     assert "1 passed" in details
 
 
+def test_a_test_that_needs_the_projects_history_may_skip_itself_and_is_counted(project: Project) -> None:
+    text = f"import pytest\ndef test_two():\n    pytest.skip({test.HISTORY + ': a shallow clone'!r})\n"
+    project.add("tests/unit/test_it.py", PASSING + text)
+    outcome, details = run(tier())
+    assert outcome == "passed"
+    assert details.startswith(f"1 passed, 1 left out: {test.HISTORY}; ")
+
+
 def test_an_expected_failure_is_no_skip(project: Project) -> None:
     text = "import pytest\n@pytest.mark.xfail(reason='known')\ndef test_one():\n    assert 0\n"
     project.add("tests/unit/test_it.py", text)
