@@ -33,11 +33,12 @@ class Lab:
         folder: where the copy goes.
         stack: which part.
         settings: values by key without a namespace; strings, numbers, or what JSON can say.
+        project: the project that is copied: the one that is tested, or another version of it.
     """
 
-    def __init__(self, folder: Path, stack: str, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, stack: str, settings: dict[str, Any], project: Path = ROOT) -> None:
         self.stack, self.folder = stack, folder / "project"
-        shutil.copytree(ROOT, self.folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        shutil.copytree(project, self.folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
         (self.folder / ".venv").symlink_to(sys.prefix)
         self.env = {
             **os.environ,
@@ -58,6 +59,22 @@ class Lab:
     @property
     def _settings(self) -> Path:
         return self.folder / f"Pulumi.{self.stack}.yaml"
+
+    def become(self, project: Path = ROOT) -> None:
+        """Put another version of the project in the place of the copy's own, as `git pull` does.
+
+        What the copy has made itself stays: the state, the tools, and what is set.
+        """
+        kept = {".lab", ".venv", self._settings.name}
+        for path in self.folder.iterdir():
+            if path.name in kept:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        ignored = shutil.ignore_patterns(*NOT_COPIED, self._settings.name)
+        shutil.copytree(project, self.folder, ignore=ignored, dirs_exist_ok=True)
 
     def set(self, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON
         """Set a setting in the copy."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.lab import cluster
+from tests.lab.cluster import CLUSTER, NODE, message, wait_settled
 from tests.lab.lab import Lab, answer, docker_things, eventually
 
 if TYPE_CHECKING:
@@ -19,17 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.lab, pytest.mark.k3d]
-
-CLUSTER: Final = "iot-test"
-NODE: Final = f"k3d-{CLUSTER}-server-0"
-APP: Final = "http://localhost:18888/"
-SETTINGS: Final[dict[str, Any]] = {
-    "clusterName": CLUSTER,
-    "apiPort": 16550,
-    "appPorts": [18888],
-    "argocdPorts": [18080],
-    "gitPorts": [18003],
-}
 
 
 @pytest.fixture(scope="module")
@@ -41,37 +32,13 @@ def before() -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Bring p3 up, and down again whatever has happened."""
-    made = Lab(tmp_path_factory.mktemp("p3"), "p3", SETTINGS)
+    made = Lab(tmp_path_factory.mktemp("p3"), "p3", cluster.SETTINGS)
     made.use_kept_chart()
     try:
         made.pulumi("up", "--skip-preview")
         yield made
     finally:
-        made.pulumi("destroy", "--skip-preview", check=False)
-        subprocess.run(["k3d", "cluster", "delete", CLUSTER], check=False, capture_output=True, timeout=120)
-
-
-def message() -> str:
-    """Return the version that the live app says it is, or what it says instead."""
-    status, body = answer(APP)
-    return str(json.loads(body)["message"]) if status == 200 else body
-
-
-def application(lab: Lab) -> dict[str, Any]:
-    """Return the Application's status."""
-    found: dict[str, Any] = lab.get("application", "argocd", "flask-app")["status"]
-    return found
-
-
-def settled(lab: Lab) -> bool:
-    """Say whether the Application is Synced and Healthy."""
-    status = application(lab)
-    return (status["sync"]["status"], status["health"]["status"]) == ("Synced", "Healthy")
-
-
-def wait_settled(lab: Lab) -> None:
-    """Wait until the Application is Synced and Healthy."""
-    eventually("Synced and Healthy", lambda: settled(lab), lambda: json.dumps(application(lab))[:2000])
+        cluster.remove(made)
 
 
 def change_in_git(lab: Lab, tmp_path: Path, change: list[str], title: str) -> None:
@@ -91,8 +58,8 @@ def change_in_git(lab: Lab, tmp_path: Path, change: list[str], title: str) -> No
 
 
 def test_the_app_answers_with_the_version_in_git(lab: Lab) -> None:
-    eventually("the app answers", lambda: message() == "v1", message)
-    assert answer(APP)[1] == '{"status":"ok","message":"v1"}\n'
+    cluster.answers("v1")
+    assert answer(cluster.APP)[1] == '{"status":"ok","message":"v1"}\n'
 
 
 def test_the_namespaces_and_the_pod_are_there(lab: Lab) -> None:
@@ -152,7 +119,7 @@ def test_release_changes_the_live_app_and_nothing_else_in_git(lab: Lab, tmp_path
 
 def test_git_revert_brings_the_earlier_version_back(lab: Lab, tmp_path: Path) -> None:
     change_in_git(lab, tmp_path, ["revert", "--no-edit", "HEAD"], "revert")
-    eventually("v1 is back", lambda: message() == "v1", message)
+    cluster.answers("v1")
     wait_settled(lab)
 
 
@@ -168,7 +135,7 @@ def test_a_scaled_deployment_is_healed(lab: Lab) -> None:
 
 def test_a_deleted_service_comes_back(lab: Lab) -> None:
     lab.kubectl("-n", "dev", "delete", "service", "flask-app")
-    eventually("the app answers again", lambda: message() == "v1", message)
+    cluster.answers("v1")
     wait_settled(lab)
 
 
@@ -184,7 +151,7 @@ def test_what_leaves_git_is_pruned_and_what_returns_is_made(lab: Lab, tmp_path: 
     again = tmp_path / "again"
     again.mkdir()
     change_in_git(lab, again, ["revert", "--no-edit", "HEAD"], "revert")
-    eventually("the app answers again", lambda: message() == "v1", message)
+    cluster.answers("v1")
     wait_settled(lab)
 
 
@@ -251,14 +218,14 @@ def test_a_cluster_that_is_stopped_is_started(lab: Lab) -> None:
     lab.run("docker", "stop", "--time=1", NODE)
     assert "update" in lab.pulumi("preview")
     lab.pulumi("up", "--skip-preview")
-    eventually("the app answers again", lambda: message() == "v1", message, seconds=180)
+    cluster.answers("v1", seconds=180)
 
 
 def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up(lab: Lab) -> None:
     lab.run("k3d", "cluster", "delete", CLUSTER)
     assert "replace" in lab.pulumi("preview")
     lab.pulumi("up", "--skip-preview")
-    eventually("the app answers again", lambda: message() == "v1", message)
+    cluster.answers("v1")
     assert "unchanged" in lab.pulumi("up", "--skip-preview")
 
 
@@ -267,7 +234,7 @@ def test_refresh_notices_the_loss_too_and_up_rebuilds(lab: Lab) -> None:
     lab.run("docker", "image", "rm", "--force", "iot-lab/flask-app:v1", "iot-lab/flask-app:v2")
     lab.pulumi("refresh", "--skip-preview")
     lab.pulumi("up", "--skip-preview")
-    eventually("the app answers again", lambda: message() == "v1", message)
+    cluster.answers("v1")
 
 
 def test_a_run_that_was_killed_is_gone_on_with(lab: Lab) -> None:
@@ -285,7 +252,7 @@ def test_a_run_that_was_killed_is_gone_on_with(lab: Lab) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "an earlier run of p3 was killed" in done.stderr
-    eventually("the app answers again", lambda: message() == "v1", message)
+    cluster.answers("v1")
 
 
 def test_a_foreign_cluster_of_that_name_is_left_alone(lab: Lab) -> None:
@@ -319,6 +286,4 @@ def test_destroy_with_the_cluster_gone_leaves_nothing_and_can_be_repeated(
 ) -> None:
     lab.pulumi("destroy", "--skip-preview")
     lab.pulumi("destroy", "--skip-preview")
-    # What others removed meanwhile is no business of this test.
-    after = docker_things()
-    assert {kind: after[kind] - before[kind] for kind in after} == {kind: set() for kind in after}
+    assert cluster.left(before) == {}

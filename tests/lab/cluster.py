@@ -1,0 +1,62 @@
+"""What the tests of p3 share: a cluster and ports beside a user's lab, and what is asked of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.lab.lab import answer, docker_things, eventually
+
+if TYPE_CHECKING:
+    from tests.lab.lab import Lab
+
+CLUSTER: Final = "iot-test"
+NODE: Final = f"k3d-{CLUSTER}-server-0"
+APP: Final = "http://localhost:18888/"
+SETTINGS: Final[dict[str, Any]] = {
+    "clusterName": CLUSTER,
+    "apiPort": 16550,
+    "appPorts": [18888],
+    "argocdPorts": [18080],
+    "gitPorts": [18003],
+}
+
+
+def message() -> str:
+    """Return the version that the live app says it is, or what it says instead."""
+    status, body = answer(APP)
+    return str(json.loads(body)["message"]) if status == 200 else body
+
+
+def answers(version: str, seconds: float = 90) -> None:
+    """Wait until the live app says that it is a version."""
+    eventually(f"the app answers {version}", lambda: message() == version, message, seconds)
+
+
+def application(lab: Lab) -> dict[str, Any]:
+    """Return the Application's status."""
+    found: dict[str, Any] = lab.get("application", "argocd", "flask-app")["status"]
+    return found
+
+
+def wait_settled(lab: Lab) -> None:
+    """Wait until the Application is Synced and Healthy."""
+
+    def settled() -> bool:
+        status = application(lab)
+        return (status["sync"]["status"], status["health"]["status"]) == ("Synced", "Healthy")
+
+    eventually("Synced and Healthy", settled, lambda: json.dumps(application(lab))[:2000])
+
+
+def left(before: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return what Docker has, of each kind, and had not before. What others removed meanwhile is not in it."""
+    after = docker_things()
+    return {kind: names for kind in after if (names := after[kind] - before[kind])}
+
+
+def remove(lab: Lab) -> None:
+    """Destroy a lab, whatever state it is in, and then what a failed destroy has left."""
+    lab.pulumi("destroy", "--skip-preview", check=False)
+    subprocess.run(["k3d", "cluster", "delete", CLUSTER], check=False, capture_output=True, timeout=120)
