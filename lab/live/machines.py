@@ -28,7 +28,8 @@ def find(name: str, which: str) -> Machine:
     if not found:
         raise LabError(f"the stack {name} has no machines here", fix="make up STACK=p1, then make ssh STACK=p1")
     known = ", ".join(f"{role(machine.name)} ({machine.name})" for machine in found)
-    raise LabError(f"there is no machine {which!r}", why=f"expected one of {known}", fix="make ssh MACHINE=server")
+    fix = f"make ssh STACK={name} MACHINE=server"
+    raise LabError(f"there is no machine {which!r}", why=f"expected one of {known}", fix=fix)
 
 
 def of(name: str) -> list[Machine]:

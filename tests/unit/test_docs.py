@@ -15,29 +15,13 @@ from components.core.settings import PARTS
 from lab.__main__ import names
 from lab.commands import docs
 from lab.host import paths
+from tests import pages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAGES: Final = sorted(
-    path
-    for pattern in ("*.md", "docs/**/*.md", "bench/**/*.md", "app/*.md", "vagrant/*.md")
-    for path in paths.ROOT.glob(pattern)
-)
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
-CODE: Final = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
-INDENTED: Final = re.compile(r"^(?: {4,}|\t)(\S.*)$", re.MULTILINE)
 SVG: Final = "{http://www.w3.org/2000/svg}"
-
-
-def page_id(path: Path) -> str:
-    return str(path.relative_to(paths.ROOT))
-
-
-def code(path: Path) -> str:
-    """Return all that is in code style on a page."""
-    text = path.read_text(encoding="utf-8")
-    return "\n".join([*CODE.findall(text), *INDENTED.findall(CODE.sub("", text))])
 
 
 def anchors(path: Path) -> set[str]:
@@ -60,14 +44,14 @@ def test_what_comes_from_the_program_is_current(generated: dict[str, str], name:
 
 
 def test_there_are_pages() -> None:
-    assert paths.ROOT / "README.md" in PAGES
-    assert len(PAGES) > 5
+    assert set(pages.TYPED) < set(pages.PAGES)
+    assert len(pages.PAGES) > 5
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_id)
-def test_links_lead_somewhere(path: Path) -> None:
-    broken = []
-    for link in LINK.findall(CODE.sub("", path.read_text(encoding="utf-8"))):
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    path, broken = paths.ROOT / page, []
+    for link in LINK.findall(pages.prose(page)):
         if re.match(r"[a-z]+:", link):
             continue
         name, _, anchor = link.partition("#")
@@ -77,38 +61,38 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_id)
-def test_pages_that_are_named_exist(path: Path) -> None:
-    named = set(re.findall(r"(?<![\w/])docs/[\w./-]+\.md", path.read_text(encoding="utf-8")))
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_pages_that_are_named_exist(page: str) -> None:
+    named = set(re.findall(r"(?<![\w/])docs/[\w./-]+\.md", pages.text(page)))
     assert [name for name in sorted(named) if not (paths.ROOT / name).exists()] == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_id)
-def test_make_has_the_targets(path: Path) -> None:
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_make_has_the_targets(page: str) -> None:
     makefile = (paths.ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    used = set(re.findall(r"(?:^|[`;&|(]\s*|\$ )make ([a-z][a-z-]*)\b", code(path), re.MULTILINE))
+    used = set(re.findall(r"(?:^|[;&|(]\s*|\$ )make ([a-z][a-z-]*)\b", "\n".join(pages.lines(page)), re.MULTILINE))
     assert used - targets == set()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_id)
-def test_the_lab_has_the_commands(path: Path) -> None:
-    used = set(re.findall(r"python -m lab ([a-z][a-z-]*)", code(path)))
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_the_lab_has_the_commands(page: str) -> None:
+    used = set(re.findall(r"python -m lab ([a-z][a-z-]*)", "\n".join(pages.lines(page))))
     assert used - set(names()) == set()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_id)
-def test_there_are_the_settings(path: Path) -> None:
-    used = set(re.findall(r"\biot:([a-z][A-Za-z0-9]*)", path.read_text(encoding="utf-8")))
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_there_are_the_settings(page: str) -> None:
+    used = set(re.findall(r"\biot:([a-z][A-Za-z0-9]*)", pages.text(page)))
     # Type tokens of components begin like settings: iot:k3d:K3dCluster.
-    tokens = set(re.findall(r"\biot:([a-z0-9_]+):[A-Z]", path.read_text(encoding="utf-8")))
+    tokens = set(re.findall(r"\biot:([a-z0-9_]+):[A-Z]", pages.text(page)))
     assert used - tokens - set(project.declared(paths.ROOT)) == set()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page_id)
-def test_commands_for_a_shell_can_be_read_by_one(path: Path) -> None:
-    for block in re.findall(r"```(?:sh|bash|console)\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
-        shlex.split(block, comments=True)
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_commands_for_a_shell_can_be_read_by_one(page: str) -> None:
+    for command in pages.commands(page):
+        shlex.split(command.line)
 
 
 @pytest.mark.parametrize("stack", PARTS)
@@ -151,17 +135,25 @@ def test_a_picture_is_small_enough_to_be_read_on_a_page(generated: dict[str, str
     assert "…" not in generated[f"{stack}.svg"]
 
 
-def lines_of_commands(path: Path) -> list[str]:
-    """Return what a page tells people to type, in its order; what stands in prose as well."""
-    found = re.findall(r"`([^`\n]+)`|^ {4,}(\S.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return [prose or block for prose, block in found]
+@pytest.mark.parametrize("page", pages.TYPED)
+def test_of_every_command_it_is_said_which_tests_type_it_or_why_none_does(page: str) -> None:
+    commands = pages.commands(page)
+    assert len(commands) > 5
+    for line in [each.line for each in commands]:
+        assert len(pages.typed_by(line)) + (line in pages.NOT_TYPED) == 1, f"name it in tests/pages.py, once: {line}"
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/p1.md", "docs/p2.md", "docs/p3.md"])
-def test_a_setting_is_set_after_its_stack_was_made_and_pulumi_was_found(name: str) -> None:
+def test_nothing_is_said_of_commands_that_no_page_has() -> None:
+    lines = {each.line for page in pages.TYPED for each in pages.commands(page)}
+    assert set(pages.NOT_TYPED) <= lines
+    assert [each for each in pages.TYPED_BY if not any(line.startswith(each) for line in lines)] == []
+
+
+@pytest.mark.parametrize("page", pages.TYPED)
+def test_a_setting_is_set_after_its_stack_was_made_and_pulumi_was_found(page: str) -> None:
     """On a fresh clone `pulumi config set` finds neither a stack nor the program."""
     made, activated = set(), False
-    for line in lines_of_commands(paths.ROOT / name):
+    for line in pages.lines(page):
         if re.match(r"make (up|setup)\b", line):
             stack = re.search(r"STACK=(\w+)", line)
             made.add(stack[1] if stack else "p3")
