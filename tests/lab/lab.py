@@ -47,6 +47,9 @@ class Lab:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_BACKEND_URL": f"file://{self.folder}/.lab/state",
             "STACK": stack,
+            # The virtual environment is there: `make` has not to make one.
+            "MAKEFLAGS": "READY=true",
+            **{f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
         }
         (self.folder / ".lab" / "state").mkdir(parents=True)
         # A user's own stack has tied the file to its passphrase.
@@ -88,8 +91,10 @@ class Lab:
         if found:
             self.set("argocdChart", str(found[0]))
 
-    def run(self, *command: str, timeout: float = UP, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a program in the copy; show what it printed when it fails."""
+    def run(
+        self, *command: str, timeout: float = UP, check: bool = True, given: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program in the copy, and type what it is given; show what it printed when it fails."""
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -98,7 +103,7 @@ class Lab:
             text=True,
             timeout=timeout,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=given,
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} -> {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -113,6 +118,10 @@ class Lab:
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of the lab's own commands."""
         return self.run(sys.executable, "-m", "lab", *arguments, check=check)
+
+    def shell(self, line: str, *, given: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Type a line into a shell in the copy, as users do."""
+        return self.run("sh", "-c", line, check=check, given=given)
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs, with secrets."""

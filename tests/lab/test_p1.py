@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab import machines
+from tests.lab import machines, reader
 from tests.lab.lab import Lab, docker_things, eventually
 
 if TYPE_CHECKING:
@@ -81,6 +81,20 @@ def test_ssh_needs_no_password_and_a_key_of_the_machines_own(lab: Lab, machine: 
     assert machines.on(lab, machine, "hostname") == name
     # Vagrant's well-known key, with which boxes come, is not let in any more.
     assert "vagrant insecure public key" not in machines.on(lab, machine, "cat ~/.ssh/authorized_keys")
+
+
+def test_what_the_page_says_of_a_lab_that_is_up_can_be_typed(lab: Lab) -> None:
+    def ready(said: str) -> bool:
+        return said.count(" Ready ") == 2 and machines.SERVER in said and machines.AGENT in said
+
+    shown = {
+        "no password; a key of this machine alone": reader.has(),
+        "rel-filaS, 192.168.56.110": reader.has("testS\n", machines.SERVER),
+        "both Ready, with their 192.168.56.x addresses": ready,
+        "the same from the host": ready,
+        "rel-filaSW, active": reader.has("testSW\nactive\n"),
+    }
+    reader.read(lab, "docs/p1.md", shown, {})
 
 
 def test_no_token_is_in_a_list_of_processes_or_in_a_log(lab: Lab) -> None:

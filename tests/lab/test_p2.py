@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from components.web import answers
-from tests.lab import machines
+from tests.lab import machines, reader
 from tests.lab.lab import Lab, answer, docker_things, eventually
 from tests.lab.load import Load
 
@@ -77,6 +77,15 @@ def test_a_browser_gets_a_page_that_names_app_and_pod(lab: Lab) -> None:
 
 def test_every_point_of_the_defence_holds(lab: Lab) -> None:
     assert failures(lab) == []
+
+
+def test_what_the_page_says_of_a_lab_that_is_up_can_be_typed(lab: Lab) -> None:
+    shown = {
+        "all of this, a line per point": reader.has("points hold"),
+        "again and again: another pod each time": reader.has('"app":"app2"'),
+        "app3": reader.has('"app":"app3"'),
+    }
+    reader.read(lab, "docs/p2.md", shown, {"192.168.56.110": machines.SERVER})
 
 
 def test_the_namespace_refuses_a_privileged_pod(lab: Lab) -> None:

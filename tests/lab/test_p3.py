@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.lab import cluster
+from tests.lab import cluster, reader
 from tests.lab.cluster import CLUSTER, NODE, message, wait_settled
 from tests.lab.lab import Lab, answer, docker_things, eventually
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.lab, pytest.mark.k3d]
+
+# What the pages call otherwise than this lab.
+NAMES: Final = {"localhost:8888": "localhost:18888", "iot-cluster": CLUSTER}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
     made = Lab(tmp_path_factory.mktemp("p3"), "p3", cluster.SETTINGS)
     made.use_kept_chart()
     try:
-        made.pulumi("up", "--skip-preview")
+        made.shell("make up")
         yield made
     finally:
         cluster.remove(made)
@@ -107,6 +110,41 @@ def test_a_second_up_changes_nothing(lab: Lab) -> None:
     said = lab.pulumi("up", "--skip-preview", "--diff")
     assert "unchanged" in said
     assert not any(word in said for word in (" created", " updated", " replaced", " deleted")), said
+
+
+def test_what_the_readme_says_of_a_lab_that_is_up_can_be_typed(lab: Lab) -> None:
+    outputs = lab.outputs()
+    shown = {
+        "all of it at a glance": reader.has("Synced and Healthy", "v1 answers"),
+        "of Argo CD and of Git": reader.has(outputs["argocdPassword"], outputs["gitPassword"]),
+        "changes the tag in Git; a few seconds later the app answers v2": lambda _: message() == "v2",
+    }
+    reader.read(lab, "README.md", shown, NAMES, but="make destroy")
+    lab.command("release", "v1")
+
+
+def test_what_the_page_of_p3_says_of_a_lab_that_is_up_can_be_typed(lab: Lab) -> None:
+    def services(_: str = "") -> str:
+        return lab.kubectl("-n", "dev", "get", "services", "-o", "name")
+
+    shown = {
+        "k3d-iot-cluster-server-0": reader.has(NODE),
+        "argocd, dev, gitea": reader.has("argocd ", "dev ", "gitea "),
+        "the app": lambda said: said.count("flask-app-") == said.count("Running") == 1,
+        "Synced, Healthy": reader.has("Synced", "Healthy"),
+        '{"status":"ok","message":"v1"}': reader.has('{"status":"ok","message":"v1"}'),
+        "the app answers v1": lambda _: message() == "v1",
+        "takes back the last change, whoever made it": reader.has("Revert", "Run version v1 of the app"),
+        "the app answers v2": lambda _: message() == "v2",
+        "one pod again, a moment later": lambda said: said.count("flask-app-") == 1,
+        "the Service is back": reader.has('"message":"v2"'),
+        "pruned; a revert brings it back": lambda _: not services(),
+    }
+    reader.read(lab, "docs/p3.md", shown, NAMES)
+    lab.shell("git -C ../gitops revert --no-edit HEAD && git -C ../gitops push")
+    cluster.answers("v2")
+    lab.command("release", "v1")
+    wait_settled(lab)
 
 
 def test_release_changes_the_live_app_and_nothing_else_in_git(lab: Lab, tmp_path: Path) -> None:
@@ -284,6 +322,8 @@ def test_a_foreign_cluster_of_that_name_is_left_alone(lab: Lab) -> None:
 def test_destroy_with_the_cluster_gone_leaves_nothing_and_can_be_repeated(
     lab: Lab, before: dict[str, set[str]]
 ) -> None:
-    lab.pulumi("destroy", "--skip-preview")
-    lab.pulumi("destroy", "--skip-preview")
+    typed = [line for line, _, _ in reader.lines("README.md") if line == "make destroy"]
+    assert len(typed) == 2
+    for line in typed:
+        lab.shell(line)
     assert cluster.left(before) == {}
