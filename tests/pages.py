@@ -76,8 +76,8 @@ def text(page: str) -> str:
 
 
 def prose(page: str) -> str:
-    """Return a page without its code."""
-    return CODE.sub("", text(page))
+    """Return a page without its code, but with indented lines: they may go on a list."""
+    return CODE.sub(lambda found: found[3] or "", text(page))
 
 
 def lines(page: str, *, inline: bool = True) -> list[str]:
