@@ -21,6 +21,11 @@ def declared(root: Path) -> dict[str, dict[str, Any]]:
     return keys
 
 
+def defaults(root: Path) -> dict[str, str]:
+    """Return the default of each setting as the engine hands it over; what is not a string is JSON."""
+    return {key: _text(spec.get("default", "")) for key, spec in declared(root).items()}
+
+
 def settings(stack: str, root: Path) -> stack_settings.Settings:
     """Return the settings of the stack that the engine runs.
 
@@ -33,7 +38,7 @@ def settings(stack: str, root: Path) -> stack_settings.Settings:
     """
     # The engine hands over all keys at once, the tests and `make render` through set_all_config.
     keys = set(runtime_config.CONFIG.get()) | set(runtime_config.get_config_env())
-    return stack_settings.load(stack, declared(root), keys, root, places(stack, root))
+    return stack_settings.load(stack, defaults(root), keys, root, places(stack, root))
 
 
 def stack_file(stack: str, root: Path) -> Path:
@@ -71,12 +76,16 @@ def stack_config(stack: str, root: Path, overrides: dict[str, Any] | None = None
     Returns:
         Strings by namespaced key; what is not a string is JSON.
     """
-    values = {f"{stack_settings.PROJECT}:{key}": spec.get("default", "") for key, spec in declared(root).items()}
+    values: dict[str, Any] = {f"{stack_settings.PROJECT}:{key}": value for key, value in defaults(root).items()}
     path = stack_file(stack, root)
     if path.exists():
         values |= _read(path).get("config") or {}
     values |= {f"{stack_settings.PROJECT}:{key}": value for key, value in (overrides or {}).items()}
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    return {key: _text(value) for key, value in values.items()}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,46 +1,54 @@
 """The settings of a stack: read once, typed, checked together, and immutable from then on.
 
-This is the only module that reads ``pulumi.Config``. Defaults and descriptions are in Pulumi.yaml.
+This is the only module that reads ``pulumi.Config``. Each subject is a class. A field says which key it is read from
+(``alias``), what it may be, and what a message about it expects (``description``; of a number the limits say it).
+Defaults, and descriptions for users, are in Pulumi.yaml.
 """
 
 from __future__ import annotations
 
 import difflib
 import ipaddress
-import json
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, TypeVar, get_args
 
 import pulumi
 from pulumi.runtime.config import is_config_secret
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    Json,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
 
 from components.core import versions
 from components.core.errors import LabError, all_of
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from pydantic_core import ErrorDetails
+
+Provider = Literal["virtualbox", "libvirt", "docker"]
+
 PROJECT: Final = "iot"
 PARTS: Final = ("p1", "p2", "p3")
 EMBEDDED_BRANCH: Final = "main"  # the only one that the embedded Git server begins with
-VAGRANT_PROVIDERS: Final = ("virtualbox", "libvirt", "docker")
-NODE_PORTS: Final = range(30000, 32768)
-HOST_PORTS: Final = range(1, 65536)
-
-DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-K3D_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
-LOGIN: Final = re.compile(r"[a-z]([-a-z0-9_]{0,30}[a-z0-9])?")
+VAGRANT_PROVIDERS: Final[tuple[str, ...]] = get_args(Provider)
 # https://pkg.go.dev/github.com/distribution/reference: registry/repository, then a tag or a digest, or both.
 IMAGE: Final = re.compile(
     r"(?P<repository>(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
     r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-GIT_URL: Final = re.compile(r"(https?://[^\s/@]+/\S+|ssh://([^\s/@:]+@)?[^\s/@]+/\S+|[\w.-]+@[\w.-]+:\S+)")
-# What can be a key of a ConfigMap, between slashes: the embedded Git server is given its files in one.
-GIT_PATH: Final = re.compile(r"(?!-)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/?")
-K3S_ARGUMENT: Final = re.compile(r"--[^\s-]\S*")
 # https://docs.k3s.io/cli/server: the arguments whose values let somebody in.
 K3S_SECRETS: Final = (
     "token",
@@ -51,73 +59,145 @@ K3S_SECRETS: Final = (
     "etcd-s3-session-token",
     "vpn-auth",
 )
-CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
+_CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
+_LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_PLAIN_TEXT: Final = "a secret, but it is kept in plain text"
 
 
-@dataclass(frozen=True, kw_only=True)
-class MachineSettings:
-    """The machines of p1 and p2.
+class _Secret(str):
+    """The value of a key that is kept as a secret."""
 
-    Attributes:
-        login: what the machines are named after.
-        provider: one of ``VAGRANT_PROVIDERS``.
-        box: a Vagrant box, or an image for the docker provider; empty means the pinned one.
-        server_address: IPv4 address of the server on the private network.
-        server_cpus: number of virtual CPUs.
-        server_memory: MiB.
-        agents: how many agents join the server.
-        agent_cpus: number of virtual CPUs of each.
-        agent_memory: MiB of each.
-        airgap_dir: folder with K3s's air-gap files, or None to download K3s.
-        k3s_args: further arguments of the K3s server, each --name or --name=value; a secret when the setting is one.
-    """
+    __slots__ = ()
 
-    login: str
-    provider: str
-    box: str
-    server_address: str
-    server_cpus: int
-    server_memory: int
-    agents: int
-    agent_cpus: int
-    agent_memory: int
-    airgap_dir: Path | None
-    k3s_args: tuple[str, ...] | pulumi.Output[tuple[str, ...]]
+
+def _existing(kind: str, good: Callable[[Path], bool]) -> PlainValidator:
+    """Accept nothing, or a path that is there; a relative one is relative to the project."""
+
+    def check(raw: str | None, info: ValidationInfo[Path]) -> Path | None:
+        if not raw:
+            return None
+        path = info.context / Path(raw).expanduser()
+        if not good(path):
+            raise PydanticCustomError("expected", f"{kind}; there is none at {path}")
+        return path
+
+    return PlainValidator(check)
+
+
+def _pinned(reference: str) -> str:
+    match = IMAGE.fullmatch(reference)
+    if not match or match["tag"] == "latest" or not (match["tag"] or match["digest"]):
+        words = "an image with a tag that is not latest, such as registry.example/flask-app:v1"
+        raise PydanticCustomError("expected", words)
+    return reference
+
+
+def _no_parent(path: str) -> str:
+    if ".." in Path(path).parts:
+        raise ValueError(path)
+    return path
+
+
+def _password(raw: str) -> pulumi.Output[str] | None:
+    if raw and not isinstance(raw, _Secret):
+        raise PydanticCustomError("expected", _PLAIN_TEXT)
+    return pulumi.Output.secret(str(raw)) if raw else None
+
+
+def _no_plain_secret(argument: str, info: ValidationInfo[bool]) -> str:
+    name = argument.partition("=")[0]
+    if name.removeprefix("--") in K3S_SECRETS and not info.context:
+        raise PydanticCustomError("expected", _PLAIN_TEXT, {"secret": name})
+    return argument
+
+
+def _k3s_args(raw: str) -> tuple[str, ...] | pulumi.Output[tuple[str, ...]]:
+    secret = isinstance(raw, _Secret)
+    arguments = _K3S_ARGS.validate_python(raw, context=secret)
+    return pulumi.Output.secret(arguments) if secret else arguments
+
+
+def _with_host(app: object) -> object:
+    if not isinstance(app, dict) or not {"host"} <= set(app) <= {"host", "replicas"}:
+        raise PydanticCustomError("expected", 'a host and replicas, such as {"host": "app1.com", "replicas": 1}')
+    return app
+
+
+def _apps(raw: str) -> tuple[AppSettings, ...]:
+    return tuple(app.model_copy(update={"name": name}) for name, app in _APPS.validate_python(raw).items())
+
+
+T = TypeVar("T")
+Maybe = Annotated[T | None, BeforeValidator(lambda raw: raw or None)]  # an empty value is None
+Cpus = Annotated[int, Field(ge=1, le=64)]
+Memory = Annotated[int, Field(ge=512, le=1 << 20)]  # MiB
+Nodes = Annotated[int, Field(ge=0, le=20)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+NodePort = Annotated[int, Field(ge=30000, le=32767)]
+HostPorts = Annotated[
+    Json[tuple[Annotated[Port, Field(strict=True)], ...]],
+    Field(min_length=1, description="a list of ports from 1 to 65535, with at least one port in it"),
+]
+Address = Annotated[
+    str, AfterValidator(lambda text: str(ipaddress.IPv4Address(text))), Field(description="an IPv4 address")
+]
+HostName = Annotated[str, Field(max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
+AppName = Annotated[str, Field(max_length=63, pattern=f"^{_LABEL}$")]
+Image = Annotated[str, AfterValidator(_pinned)]
+GitUrl = Annotated[str, Field(pattern=r"^(https?://[^\s/@]+/\S+|ssh://([^\s/@:]+@)?[^\s/@]+/\S+|[\w.-]+@[\w.-]+:\S+)$")]
+Password = Annotated[pulumi.Output[str] | None, PlainValidator(_password), Field(repr=False)]
+K3sArgument = Annotated[str, Field(pattern=r"^--[^\s=-][^\s=]*(=(?s:.*))?$"), AfterValidator(_no_plain_secret)]
+
+
+class MachineSettings(BaseModel, frozen=True):
+    """The machines of p1 and p2."""
+
+    login: str = Field(  # what the machines are named after
+        alias="login",
+        pattern=r"^[a-z]([-a-z0-9_]{0,30}[a-z0-9])?$",
+        description="a login: lower case letters, digits, - and _, beginning with a letter",
+    )
+    provider: Provider = Field(alias="vagrantProvider", description=f"one of {', '.join(VAGRANT_PROVIDERS)}")
+    box: str = Field(alias="vagrantBox")  # or an image for the docker provider; empty means the pinned one
+    server_address: Address = Field(alias="serverAddress")  # on the private network
+    server_cpus: Cpus = Field(alias="serverCpus")
+    server_memory: Memory = Field(alias="serverMemory")
+    agents: Nodes = Field(alias="agents")  # how many join the server
+    agent_cpus: Cpus = Field(alias="agentCpus")  # of each
+    agent_memory: Memory = Field(alias="agentMemory")  # of each
+    # A folder with K3s's air-gap files; None means that K3s is downloaded.
+    airgap_dir: Annotated[Path | None, _existing("a folder", Path.is_dir)] = Field(alias="k3sAirgapDir")
+    # Further arguments of the K3s server; a secret when the setting is one.
+    k3s_args: Annotated[tuple[str, ...] | pulumi.Output[tuple[str, ...]], PlainValidator(_k3s_args)] = Field(
+        alias="k3sArgs", description="a list of arguments, each --name or --name=value"
+    )
 
     def agent_address(self, number: int) -> str:
         """Return the IPv4 address of agent ``number``, counted from 1."""
         return str(ipaddress.IPv4Address(self.server_address) + number)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AppSettings:
-    """One of p2's apps.
+class AppSettings(BaseModel, frozen=True):
+    """One of p2's apps."""
 
-    Attributes:
-        name: of the Deployment, the Service and the app.
-        host: the Host header that leads to it.
-        replicas: number of pods.
-    """
-
-    name: str
-    host: str
-    replicas: int
+    name: str = ""  # of the Deployment, the Service and the app; what the host and the replicas are set below
+    host: HostName = Field(description="a host name, such as app1.com")  # the Host header that leads to it
+    replicas: int = Field(1, strict=True, ge=1, le=50, description="1 to 50 replicas")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageSettings:
-    """Which image the app runs.
+class ImageSettings(BaseModel, frozen=True):
+    """Which image the app runs."""
 
-    Attributes:
-        reference: an image in a registry, with its tag or, for an existing cluster, its digest; None means that
-            app/ is built.
-        built: the name of the image that is built then; every stack has one of its own, which goes with it.
-        version: the version that p2 runs when app/ is built.
-    """
+    stack: str
+    # In a registry, with its tag or, for an existing cluster, its digest; None means that app/ is built.
+    reference: Maybe[Image] = Field(alias="appImage")
+    version: str = Field(alias="appVersion")  # the one that p2 runs when app/ is built
 
-    reference: str | None
-    built: str
-    version: str
+    @property
+    def built(self) -> str:
+        """The name of the image that is built; every stack has one of its own, which goes with it."""
+        # manifests/p3 names the image of the stack p3.
+        return versions.APP_REPOSITORY if self.stack == "p3" else f"{versions.APP_REPOSITORY}-{self.stack.lower()}"
 
     @property
     def repository(self) -> str:
@@ -126,225 +206,112 @@ class ImageSettings:
         return match["repository"] if match else self.built
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClusterSettings:
-    """The k3d cluster of p3, or the existing one that takes its place.
+class ClusterSettings(BaseModel, frozen=True):
+    """The k3d cluster of p3, or the existing one that takes its place."""
 
-    Attributes:
-        name: of the k3d cluster.
-        servers: number of control plane nodes.
-        agents: number of worker nodes.
-        image: of the nodes.
-        images_archive: archive of K3s's own images, or None.
-        api_port: host port of the Kubernetes API.
-        bind_address: host address of every published port.
-        allow_plain_http: whether passwords may leave this host in clear.
-        node_host: where node ports answer.
-        kubeconfig: path of an existing cluster's kubeconfig; None means that k3d makes one.
-        context: context in that kubeconfig; None means its current one.
-    """
-
-    name: str
-    servers: int
-    agents: int
-    image: str
-    images_archive: Path | None
-    api_port: int
-    bind_address: str
-    allow_plain_http: bool
-    node_host: str
-    kubeconfig: Path | None
-    context: str | None
+    name: str = Field(
+        alias="clusterName",
+        max_length=32,
+        pattern=f"^{_LABEL}$",
+        description="a name of at most 32 lower case letters, digits and -",
+    )
+    servers: Annotated[Literal[1, 3, 5, 7, 9], BeforeValidator(int)] = Field(  # control plane nodes
+        alias="servers", description="an odd number from 1 to 9, which etcd needs to agree"
+    )
+    agents: Nodes = Field(alias="agentNodes")  # worker nodes
+    image: Annotated[Image, BeforeValidator(lambda raw: raw or versions.K3S_IMAGE)] = Field(alias="k3sImage")
+    # An archive of K3s's own images, or None.
+    images_archive: Annotated[Path | None, _existing("an archive of images", Path.is_file)] = Field(alias="k3sImages")
+    api_port: Port = Field(alias="apiPort")
+    bind_address: Address = Field(alias="bindAddress")  # of every published port
+    # Whether passwords may leave this host in clear.
+    allow_plain_http: bool = Field(alias="allowPlainHttp", description="true or false")
+    node_host: HostName = Field(alias="nodeHost", description="a host name or an address")
+    # Of an existing cluster; None means that k3d makes one.
+    kubeconfig: Annotated[Path | None, _existing("a kubeconfig", Path.is_file)] = Field(alias="kubeconfig")
+    context: Maybe[str] = Field(alias="kubeContext")  # in that kubeconfig; None means its current one
 
 
-@dataclass(frozen=True, kw_only=True)
-class PortSettings:
-    """How one service of the cluster is reached.
+class PortSettings(BaseModel, frozen=True):
+    """How one service of the cluster is reached; the first of the host's ports is shown to people."""
 
-    Attributes:
-        node_port: in 30000 to 32767.
-        host_ports: ports of this host that lead to it; the first one is shown to people.
-    """
-
-    node_port: int
-    host_ports: tuple[int, ...]
+    node_port: NodePort
+    host_ports: HostPorts
 
 
-@dataclass(frozen=True, kw_only=True)
-class GitSettings:
-    """Where the desired state lives.
-
-    Attributes:
-        url: of the repository; None means the embedded Git server.
-        revision: branch, tag or commit.
-        path: folder in the repository, relative to its root.
-        username: for a private repository over HTTPS, or empty.
-        password: for a private repository over HTTPS, as a secret, or None.
-        ssh_key: for a private repository over SSH, as a secret, or None.
-    """
-
-    url: str | None
-    revision: str
-    path: str
-    username: str
-    password: pulumi.Output[str] | None
-    ssh_key: pulumi.Output[str] | None
+class _AppPort(PortSettings, frozen=True):
+    node_port: NodePort = Field(alias="appNodePort")
+    host_ports: HostPorts = Field(alias="appPorts")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Everything that a stack can be told.
+class _ArgoCdPort(PortSettings, frozen=True):
+    node_port: NodePort = Field(alias="argocdNodePort")
+    host_ports: HostPorts = Field(alias="argocdPorts")
 
-    Attributes:
-        stack: the stack's name.
-        part: one of ``PARTS``.
-        timeout: seconds that one wait may take.
-        machines: for p1 and p2.
-        apps: p2's apps, in the order of the settings file.
-        default_app: name of the app that answers for every other host; empty without apps.
-        image: the app's image, for p2 and p3.
-        cluster: for p3.
-        app_port, argocd_port, git_port: for p3.
-        git: for p3.
-        argocd_chart: a local chart for p3, or None.
-        poll_interval: seconds between Argo CD's looks at Git.
-    """
+
+class _GitPort(PortSettings, frozen=True):
+    node_port: NodePort = Field(alias="gitNodePort")
+    host_ports: HostPorts = Field(alias="gitPorts")
+
+
+class GitSettings(BaseModel, frozen=True):
+    """Where the desired state lives."""
+
+    url: Maybe[GitUrl] = Field(  # None means the embedded Git server
+        alias="gitUrl", description="https://..., ssh://... or user@host:path, without a password in it"
+    )
+    revision: str = Field(alias="gitRevision", pattern=r"^[\w./-]+$", description="a branch, tag or commit")
+    # What can be a key of a ConfigMap, between slashes: the embedded Git server is given its files in one.
+    path: Annotated[str, AfterValidator(_no_parent)] = Field(
+        alias="gitPath",
+        pattern=r"^[A-Za-z0-9._][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*/?$",
+        description="a folder inside the repository, relative to its root, without spaces",
+    )
+    username: str = Field(alias="gitUsername")  # for a private repository over HTTPS, or empty
+    password: Password = Field(alias="gitPassword")  # for a private repository over HTTPS
+    ssh_key: Password = Field(alias="gitSshKey")  # for a private repository over SSH
+
+
+class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
+    """Everything that a stack can be told."""
 
     stack: str
-    part: str
-    timeout: int
-    machines: MachineSettings
-    apps: tuple[AppSettings, ...]
-    default_app: str
-    image: ImageSettings
-    cluster: ClusterSettings
-    app_port: PortSettings
-    argocd_port: PortSettings
-    git_port: PortSettings
+    part: str = Field(alias="part")  # one of PARTS
+    timeout: int = Field(alias="timeout", ge=60, le=7200)  # seconds that one wait may take
+    machines: MachineSettings  # for p1 and p2
+    # p2's apps, in the order of the settings file.
+    apps: Annotated[tuple[AppSettings, ...], PlainValidator(_apps)] = Field(
+        alias="apps", description="apps by name; names are of lower case letters, digits and -"
+    )
+    default_app: str = Field(alias="defaultApp")  # answers for every other host; empty means the last one
+    image: ImageSettings  # for p2 and p3
+    cluster: ClusterSettings  # for p3, and so is what follows
+    app_port: _AppPort
+    argocd_port: _ArgoCdPort
+    git_port: _GitPort
     git: GitSettings
-    argocd_chart: Path | None
-    poll_interval: int
+    argocd_chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
+        alias="argocdChart"
+    )
+    poll_interval: int = Field(alias="pollInterval", ge=10, le=3600)  # seconds between Argo CD's looks at Git
 
 
-class _Reader:
-    """Reads one key at a time and remembers what was wrong with it, so that all mistakes are shown at once."""
-
-    def __init__(self, config: pulumi.Config, root: Path, places: Mapping[str, str]) -> None:
-        self._config = config
-        self._root = root
-        self._places = places
-        self.problems: list[LabError] = []
-        self.refused: set[str] = set()
-
-    def refuse(self, key: str, value: object, expected: str, fix: str = "") -> None:
-        self.refused.add(key)
-        if is_config_secret(f"{PROJECT}:{key}"):
-            value = "(hidden)"
-        self.problems.append(
-            LabError(
-                f"{PROJECT}:{key} is {CREDENTIALS.sub('://(hidden)@', repr(value))}{_at(self._places, key)}",
-                why=f"expected {expected}",
-                fix=fix or f"pulumi config set {PROJECT}:{key} VALUE",
-            )
-        )
-
-    def text(self, key: str, expected: str = "", allowed: re.Pattern[str] | None = None, *, empty: bool = False) -> str:
-        value = (self._config.get(key) or "").strip()
-        if allowed and not (empty and not value) and not allowed.fullmatch(value):
-            self.refuse(key, value, expected)
-        return value
-
-    def choice(self, key: str, choices: tuple[str, ...]) -> str:
-        value = self.text(key)
-        if value not in choices:
-            self.refuse(key, value, f"one of {', '.join(choices)}")
-        return value
-
-    def number(self, key: str, lowest: int, highest: int) -> int:
-        raw = self._config.get(key) or ""
-        if not re.fullmatch(r"-?\d+", raw) or not lowest <= int(raw) <= highest:
-            self.refuse(key, raw, f"a whole number from {lowest} to {highest}")
-            return lowest
-        return int(raw)
-
-    def flag(self, key: str) -> bool:
-        value = self.text(key).lower()
-        if value not in ("true", "false"):
-            self.refuse(key, value, "true or false")
-        return value == "true"
-
-    def json(self, key: str, kind: type, expected: str) -> Any:  # noqa: ANN401 - any JSON; the caller checks it
-        raw = self._config.get(key) or json.dumps(kind())
-        try:
-            value = json.loads(raw)
-        except ValueError:
-            value = None
-        if not isinstance(value, kind):
-            self.refuse(key, raw, expected)
-            return kind()
-        return value
-
-    def path(self, key: str, expected: str, good: Callable[[Path], bool]) -> Path | None:
-        """Return an existing path; a relative one is relative to the project."""
-        raw = self.text(key)
-        if not raw:
-            return None
-        path = self._root / Path(raw).expanduser()
-        if not good(path):
-            self.refuse(key, raw, f"{expected}; there is none at {path}")
-        return path
-
-    def address(self, key: str) -> str:
-        value = self.text(key)
-        try:
-            ipaddress.IPv4Address(value)
-        except ValueError:
-            self.refuse(key, value, "an IPv4 address")
-            return "127.0.0.1"
-        return value
-
-    def port(self, node_port: str, host_ports: str) -> PortSettings:
-        listed = self.json(host_ports, list, "a list of ports")
-        for port in listed:
-            if not isinstance(port, int) or isinstance(port, bool) or port not in HOST_PORTS:
-                self.refuse(host_ports, port, f"ports from {HOST_PORTS.start} to {HOST_PORTS.stop - 1}")
-        if not listed and host_ports not in self.refused:
-            self.refuse(host_ports, listed, "at least one port")
-        ports = tuple(port for port in listed if isinstance(port, int)) or (1,)
-        return PortSettings(
-            node_port=self.number(node_port, NODE_PORTS.start, NODE_PORTS.stop - 1),
-            host_ports=ports,
-        )
-
-    def secret(self, key: str) -> pulumi.Output[str] | None:
-        if not self._config.get(key):
-            return None
-        if not is_config_secret(f"{PROJECT}:{key}"):
-            self.refuse(
-                key, "(hidden)", "a secret, but it is kept in plain text", f"pulumi config set --secret {PROJECT}:{key}"
-            )
-        return self._config.get_secret(key)
-
-    def image(self, key: str, *, digest: bool = False) -> str | None:
-        value = self.text(key)
-        if not value:
-            return None
-        match = IMAGE.fullmatch(value)
-        if not match or match["tag"] == "latest" or not (match["tag"] or match["digest"]):
-            self.refuse(key, value, "an image with a tag that is not latest, such as registry.example/flask-app:v1")
-        elif match["digest"] and not digest:
-            self.refuse(
-                key,
-                value,
-                "an image without a digest: Docker saves one that is named by it without its tag, so that it can't be "
-                f"brought into a node (an existing cluster, {PROJECT}:kubeconfig, pulls it itself)",
-            )
-        return value
+_K3S_ARGS: Final = TypeAdapter(Json[tuple[K3sArgument, ...]])
+_APPS: Final = TypeAdapter(Json[dict[AppName, Annotated[AppSettings, BeforeValidator(_with_host)]]])
+_SUBJECTS: Final[dict[str, Any]] = {
+    name: field.annotation for name, field in Settings.model_fields.items() if not field.alias and name != "stack"
+}
+KEYS: Final = {
+    field.alias: field
+    for model in (Settings, *_SUBJECTS.values())
+    for field in model.model_fields.values()
+    if field.alias
+}
 
 
 def load(
     stack: str,
-    declared: Iterable[str],
+    defaults: Mapping[str, str],
     set_keys: Iterable[str],
     root: Path,
     places: Mapping[str, str] | None = None,
@@ -353,7 +320,7 @@ def load(
 
     Args:
         stack: the stack's name.
-        declared: the keys that Pulumi.yaml declares, without a namespace.
+        defaults: of the keys that Pulumi.yaml declares, as the engine hands them over; keys without a namespace.
         set_keys: the keys that are set, with their namespaces.
         root: the project's folder, which relative paths are relative to.
         places: the file and the line where a key is set, for messages; keys without a namespace.
@@ -364,241 +331,179 @@ def load(
     Raises:
         LabError: lists every mistake that was found.
     """
-    reader = _Reader(pulumi.Config(PROJECT), root, places or {})
-    reader.problems += _unknown_keys(set(declared), set_keys, places or {})
-    settings = Settings(
-        stack=stack,
-        part=_part(reader, stack),
-        timeout=reader.number("timeout", 60, 7200),
-        machines=_machines(reader),
-        apps=_apps(reader),
-        default_app=reader.text("defaultApp"),
-        image=_image(reader, stack),
-        cluster=_cluster(reader),
-        app_port=reader.port("appNodePort", "appPorts"),
-        argocd_port=reader.port("argocdNodePort", "argocdPorts"),
-        git_port=reader.port("gitNodePort", "gitPorts"),
-        git=_git(reader),
-        argocd_chart=reader.path("argocdChart", "a chart, a folder or a .tgz", Path.exists),
-        poll_interval=reader.number("pollInterval", 10, 3600),
-    )
-    _check_together(reader, settings)
-    if reader.problems:
-        raise all_of(reader.problems)
+    raw = {key: _raw(key, defaults[key]) for key in KEYS}
+    part = raw["part"] or stack
+    raw["part"] = part if part in PARTS else PARTS[0]
+    at = {key: f" ({place})" for key, place in (places or {}).items()}
+    problems = _unknown_keys(defaults, set_keys, at)
+    if part not in PARTS:
+        problems.append(_unknown_part(part, stack))
+    mistakes: list[_Mistake] = []
+    try:
+        settings = _validate(stack, raw, root)
+    except ValidationError as error:
+        mistakes += [_mistake(each, raw) for each in error.errors(include_url=False)]
+        # With the defaults in the place of what is wrong, the rest can be checked together.
+        settings = _validate(stack, raw | {each.key: defaults[each.key] for each in mistakes}, root)
+    wrong = {each.key for each in mistakes}
+    mistakes += [each for each in _check_together(settings, raw) if wrong.isdisjoint((each.key, *each.others))]
+    problems += [_problem(each, at, hidden=isinstance(raw[each.key], _Secret)) for each in mistakes]
+    if problems:
+        raise all_of(problems)
     return settings
 
 
-def _at(places: Mapping[str, str], key: str) -> str:
-    return f" ({places[key]})" if key in places else ""
+def _raw(key: str, default: str) -> str:
+    value = pulumi.Config(PROJECT).get(key, default)
+    return _Secret(value) if is_config_secret(f"{PROJECT}:{key}") else value.strip()
 
 
-def _unknown_keys(declared: set[str], set_keys: Iterable[str], places: Mapping[str, str]) -> list[LabError]:
+def _validate(stack: str, raw: dict[str, str], root: Path) -> Settings:
+    """Return the settings; each subject is handed all keys and takes its own."""
+    keys = raw | {"stack": stack}
+    return Settings.model_validate(dict.fromkeys(_SUBJECTS, keys) | keys, context=root)
+
+
+class _Mistake(NamedTuple):
+    key: str  # without a namespace
+    value: object  # as it is shown
+    expected: str
+    fix: str = ""  # empty means to set the key
+    others: tuple[str, ...] = ()  # the keys that it was compared with
+
+
+def _mistake(error: ErrorDetails, raw: Mapping[str, str]) -> _Mistake:
+    """Put what pydantic found into words."""
+    location, words, secret = error["loc"], error["msg"], error.get("ctx", {}).get("secret")
+    key = str(next(name for name in location if name in KEYS))
+    if error["type"] != "expected":
+        field = AppSettings.model_fields.get(str(location[-1])) or KEYS[key]
+        limits = {name: getattr(each, name) for each in field.metadata for name in ("ge", "le") if hasattr(each, name)}
+        words = field.description or "a whole number from {ge} to {le}".format(**limits)
+    if location[-1] == key:
+        return _Mistake(key, raw[key], words)
+    inside = location[location.index(key) + 1 :]
+    path = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in inside)
+    setting = f"--path '{PROJECT}:{key}{path}'"
+    if secret:
+        # Without a value the CLI asks for it, and no shell remembers it.
+        fix = f"pulumi config set --secret {setting}, and enter {secret}=VALUE"
+        return _Mistake(key, f"{secret}=(hidden)", words, fix)
+    # An element of a list, or a field of an app, can be set by itself.
+    alone = isinstance(location[-1], int) or location[-1] in AppSettings.model_fields
+    return _Mistake(key, error["input"], words, f"pulumi config set {setting} -- VALUE" if alone else "")
+
+
+def _problem(mistake: _Mistake, at: Mapping[str, str], *, hidden: bool) -> LabError:
+    key, secret = mistake.key, not KEYS[mistake.key].repr
+    shown = "'(hidden)'" if hidden or (secret and mistake.value) else repr(mistake.value)
+    return LabError(
+        f"{PROJECT}:{key} is {_CREDENTIALS.sub('://(hidden)@', shown)}{at.get(key, '')}",
+        why=f"expected {mistake.expected}",
+        fix=mistake.fix or f"pulumi config set {'--secret ' * secret}{PROJECT}:{key}{'' if secret else ' VALUE'}",
+    )
+
+
+def _unknown_keys(declared: Iterable[str], set_keys: Iterable[str], at: Mapping[str, str]) -> list[LabError]:
     problems = []
     for key in set_keys:
         namespace, _, name = key.partition(":")
         if namespace != PROJECT or name in declared:
             continue
         near = difflib.get_close_matches(name, declared, n=1)
-        hint = f"did you mean {PROJECT}:{near[0]}?" if near else "docs/settings.md lists those there are"
         problems.append(
             LabError(
-                f"There is no setting {key}{_at(places, name)}",
-                why=hint,
+                f"There is no setting {key}{at.get(name, '')}",
+                why=f"did you mean {PROJECT}:{near[0]}?" if near else "docs/settings.md lists those there are",
                 fix=f"pulumi config rm {key}, and set the right one",
             )
         )
     return problems
 
 
-def _part(reader: _Reader, stack: str) -> str:
-    part = reader.text("part") or stack
-    if part in PARTS:
-        return part
-    reader.problems.append(
-        LabError(
-            f"Nothing is known of a stack named {stack!r}" if part == stack else f"{PROJECT}:part is {part!r}",
-            why=f"the parts are {', '.join(PARTS)}",
-            fix=f"pulumi stack select p3, or pulumi config set {PROJECT}:part p3",
-        )
-    )
-    return PARTS[0]
-
-
-def _machines(reader: _Reader) -> MachineSettings:
-    return MachineSettings(
-        login=reader.text("login", "a login: lower case letters, digits, - and _, beginning with a letter", LOGIN),
-        provider=reader.choice("vagrantProvider", VAGRANT_PROVIDERS),
-        box=reader.text("vagrantBox"),
-        server_address=reader.address("serverAddress"),
-        server_cpus=reader.number("serverCpus", 1, 64),
-        server_memory=reader.number("serverMemory", 512, 1 << 20),
-        agents=reader.number("agents", 0, 20),
-        agent_cpus=reader.number("agentCpus", 1, 64),
-        agent_memory=reader.number("agentMemory", 512, 1 << 20),
-        airgap_dir=reader.path("k3sAirgapDir", "a folder", Path.is_dir),
-        k3s_args=_k3s_args(reader),
+def _unknown_part(part: str, stack: str) -> LabError:
+    return LabError(
+        f"Nothing is known of a stack named {stack!r}" if part == stack else f"{PROJECT}:part is {part!r}",
+        why=f"the parts are {', '.join(PARTS)}",
+        fix=f"pulumi stack select p3, or pulumi config set {PROJECT}:part p3",
     )
 
 
-def _k3s_args(reader: _Reader) -> tuple[str, ...] | pulumi.Output[tuple[str, ...]]:
-    arguments = tuple(str(each) for each in reader.json("k3sArgs", list, "a list of arguments"))
-    secret = is_config_secret(f"{PROJECT}:k3sArgs")
-    for number, argument in enumerate(arguments):
-        name = argument.partition("=")[0]
-        fix = f"pulumi config set --path '{PROJECT}:k3sArgs[{number}]' -- "
-        if not K3S_ARGUMENT.fullmatch(name):
-            reader.refuse("k3sArgs", argument, "--name or --name=value", f"{fix}--disable=metrics-server")
-        elif name.removeprefix("--") in K3S_SECRETS and not secret:
-            # Without a value the CLI asks for it, and no shell remembers it.
-            fix = f"pulumi config set --secret --path '{PROJECT}:k3sArgs[{number}]', and enter {name}=..."
-            reader.refuse("k3sArgs", f"{name}=(hidden)", "a secret, but it is kept in plain text", fix)
-    return pulumi.Output.secret(arguments) if secret else arguments
-
-
-def _apps(reader: _Reader) -> tuple[AppSettings, ...]:
-    apps = []
-    for name, app in reader.json("apps", dict, "apps by name").items():
-        if not DNS_LABEL.fullmatch(name):
-            reader.refuse("apps", name, "names of lower case letters, digits and -")
-        if not isinstance(app, Mapping) or not set(app) <= {"host", "replicas"} or "host" not in app:
-            reader.refuse("apps", {name: app}, 'a host and replicas, such as {"host": "app1.com", "replicas": 1}')
-            continue
-        host, replicas = app["host"], app.get("replicas", 1)
-        if not isinstance(host, str) or not HOST_NAME.fullmatch(host):
-            reader.refuse("apps", host, f"a host name for {name}, such as {name}.com")
-        if not isinstance(replicas, int) or isinstance(replicas, bool) or not 1 <= replicas <= 50:  # noqa: PLR2004 - said in the message
-            reader.refuse("apps", replicas, f"1 to 50 replicas of {name}")
-            continue
-        apps.append(AppSettings(name=name, host=str(host), replicas=replicas))
-    return tuple(apps)
-
-
-def _image(reader: _Reader, stack: str) -> ImageSettings:
-    # manifests/p3 names the image of the stack p3.
-    own = versions.APP_REPOSITORY if stack == "p3" else f"{versions.APP_REPOSITORY}-{stack.lower()}"
-    image = ImageSettings(
-        reference=reader.image("appImage", digest=bool(reader.text("kubeconfig"))),
-        built=own,
-        version=reader.text("appVersion"),
-    )
-    if not image.reference and image.version not in versions.APP_VERSIONS:
-        reader.refuse("appVersion", image.version, f"one of {', '.join(versions.APP_VERSIONS)}")
-    return image
-
-
-def _cluster(reader: _Reader) -> ClusterSettings:
-    servers = reader.number("servers", 1, 9)
-    if servers % 2 == 0:
-        reader.refuse("servers", servers, "an odd number, which etcd needs to agree")
-    return ClusterSettings(
-        # k3d allows 32 characters.
-        name=reader.text("clusterName", "a name of at most 32 lower case letters, digits and -", K3D_NAME),
-        servers=servers,
-        agents=reader.number("agentNodes", 0, 20),
-        image=reader.image("k3sImage") or versions.K3S_IMAGE,
-        images_archive=reader.path("k3sImages", "an archive of images", Path.is_file),
-        api_port=reader.number("apiPort", HOST_PORTS.start, HOST_PORTS.stop - 1),
-        bind_address=reader.address("bindAddress"),
-        allow_plain_http=reader.flag("allowPlainHttp"),
-        node_host=reader.text("nodeHost", "a host name or an address", HOST_NAME),
-        kubeconfig=reader.path("kubeconfig", "a kubeconfig", Path.is_file),
-        context=reader.text("kubeContext") or None,
-    )
-
-
-def _git(reader: _Reader) -> GitSettings:
-    path = reader.text("gitPath")
-    if not GIT_PATH.fullmatch(path) or ".." in Path(path).parts:
-        reader.refuse("gitPath", path, "a folder inside the repository, relative to its root, without spaces")
-    return GitSettings(
-        url=reader.text(
-            "gitUrl", "https://..., ssh://... or user@host:path, without a password in it", GIT_URL, empty=True
-        )
-        or None,
-        revision=reader.text("gitRevision", "a branch, tag or commit", re.compile(r"[\w./-]+")),
-        path=path,
-        username=reader.text("gitUsername"),
-        password=reader.secret("gitPassword"),
-        ssh_key=reader.secret("gitSshKey"),
-    )
-
-
-def _check_together(reader: _Reader, settings: Settings) -> None:
-    """Check what no setting shows alone, of the part that the stack is."""
+def _check_together(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
+    """Yield what no setting shows alone, of the part that the stack is."""
+    yield from _check_images(raw)
     if settings.part == "p3":
-        _check_ports(reader, settings)
-        _check_git(reader, settings)
-        _check_existing_cluster(reader, settings)
-        _check_plain_http(reader, settings.cluster)
+        yield from _check_ports(settings, raw)
+        yield from _check_git(raw)
+        yield from _check_cluster(settings.cluster, raw)
     else:
-        _check_addresses(reader, settings.machines)
+        yield from _check_addresses(settings.machines)
     if settings.part == "p2":
-        _check_apps(reader, settings)
+        yield from _check_apps(settings)
 
 
-def _check_ports(reader: _Reader, settings: Settings) -> None:
+def _check_images(raw: Mapping[str, str]) -> Iterator[_Mistake]:
+    if not raw["appImage"] and raw["appVersion"] not in versions.APP_VERSIONS:
+        yield _Mistake("appVersion", raw["appVersion"], f"one of {', '.join(versions.APP_VERSIONS)}")
+    for key in ("k3sImage",) if raw["kubeconfig"] else ("k3sImage", "appImage"):
+        if "@" in raw[key]:
+            yield _Mistake(
+                key,
+                raw[key],
+                "an image without a digest: Docker saves one that is named by it without its tag, so that it can't be "
+                f"brought into a node (an existing cluster, {PROJECT}:kubeconfig, pulls it itself)",
+            )
+
+
+def _check_ports(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
     services = {"app": settings.app_port, "argocd": settings.argocd_port}
-    if not settings.git.url:
+    if not raw["gitUrl"]:
         services["git"] = settings.git_port
     node_ports = [(port.node_port, f"{name}NodePort") for name, port in services.items()]
     host_ports = [(settings.cluster.api_port, "apiPort")]
     host_ports += [(number, f"{name}Ports") for name, port in services.items() for number in port.host_ports]
-    _check_distinct(reader, node_ports)
     # An existing cluster is reached at its node ports alone.
-    _check_distinct(reader, [] if settings.cluster.kubeconfig else host_ports)
+    for ports in [node_ports] if raw["kubeconfig"] else [node_ports, host_ports]:
+        for (one, its), (other, key) in itertools.combinations(ports, 2):
+            if one == other:
+                yield _Mistake(key, other, f"a port of its own, but {PROJECT}:{its} has it", others=(its,))
 
 
-def _check_distinct(reader: _Reader, ports: list[tuple[int, str]]) -> None:
-    """Refuse a port that another setting has; a setting that was refused already has none."""
-    taken: dict[int, str] = {}
-    for port, key in [each for each in ports if each[1] not in reader.refused]:
-        if port in taken:
-            reader.refuse(key, port, f"a port of its own, but {PROJECT}:{taken[port]} has it")
-        taken[port] = key
-
-
-def _check_git(reader: _Reader, settings: Settings) -> None:
-    git = settings.git
-    if git.url is None and (git.username or git.password or git.ssh_key):
-        reader.refuse("gitUrl", "", "the repository that the Git credentials are for")
-    if git.url is None and "__" in git.path:
-        reader.refuse("gitPath", git.path, "no __ in it, which stands for / on the way into the embedded Git server")
+def _check_git(raw: Mapping[str, str]) -> Iterator[_Mistake]:
+    url, username, password, key = (raw[name] for name in ("gitUrl", "gitUsername", "gitPassword", "gitSshKey"))
+    if not url and (username or password or key):
+        yield _Mistake("gitUrl", "", "the repository that the Git credentials are for")
+    if not url and "__" in raw["gitPath"]:
+        words = "no __ in it, which stands for / on the way into the embedded Git server"
+        yield _Mistake("gitPath", raw["gitPath"], words)
     # With another one, Argo CD would wait for a branch that nobody makes.
-    if git.url is None and git.revision != EMBEDDED_BRANCH and "gitRevision" not in reader.refused:
-        reader.refuse(
-            "gitRevision",
-            git.revision,
-            f"{EMBEDDED_BRANCH}, the only branch of the embedded Git server",
-            f"pulumi config set {PROJECT}:gitRevision {EMBEDDED_BRANCH}, "
-            f"or set {PROJECT}:gitUrl to the repository that has it",
-        )
-    if git.password and not git.username:
-        reader.refuse("gitUsername", "", "the user that gitPassword belongs to (any name with a token of GitHub)")
-    if git.username and not git.password:
-        reader.refuse(
-            "gitPassword", "", "the password of gitUsername", f"pulumi config set --secret {PROJECT}:gitPassword"
-        )
-    if git.ssh_key and git.url and git.url.startswith("http"):
-        reader.refuse("gitUrl", git.url, "an SSH URL, because gitSshKey is set")
-    if git.password and git.url and not git.url.startswith("http"):
-        reader.refuse("gitUrl", git.url, "an HTTPS URL, because gitPassword is set")
+    if not url and raw["gitRevision"] != EMBEDDED_BRANCH:
+        words = f"{EMBEDDED_BRANCH}, the only branch of the embedded Git server"
+        fix = f"pulumi config set {PROJECT}:gitRevision {EMBEDDED_BRANCH}"
+        fix += f", or set {PROJECT}:gitUrl to the repository that has it"
+        yield _Mistake("gitRevision", raw["gitRevision"], words, fix)
+    if password and not username:
+        yield _Mistake("gitUsername", "", "the user that gitPassword belongs to (any name with a token of GitHub)")
+    if username and not password:
+        yield _Mistake("gitPassword", "", "the password of gitUsername")
+    if key and url.startswith("http"):
+        yield _Mistake("gitUrl", url, "an SSH URL, because gitSshKey is set")
+    if password and url and not url.startswith("http"):
+        yield _Mistake("gitUrl", url, "an HTTPS URL, because gitPassword is set")
 
 
-def _check_existing_cluster(reader: _Reader, settings: Settings) -> None:
-    if settings.cluster.kubeconfig and not settings.image.reference:
-        reader.refuse("appImage", "", "an image in a registry, because an existing cluster can't be given a built one")
-    if settings.cluster.context and not settings.cluster.kubeconfig:
-        reader.refuse("kubeconfig", "", "a kubeconfig, because kubeContext is set")
-
-
-def _check_plain_http(reader: _Reader, cluster: ClusterSettings) -> None:
-    """Refuse that passwords leave this host in clear, unless that is said to be all right."""
+def _check_cluster(cluster: ClusterSettings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
+    if raw["kubeconfig"] and not raw["appImage"]:
+        words = "an image in a registry, because an existing cluster can't be given a built one"
+        yield _Mistake("appImage", "", words)
+    if raw["kubeContext"] and not raw["kubeconfig"]:
+        yield _Mistake("kubeconfig", "", "a kubeconfig, because kubeContext is set")
     # Node ports of an existing cluster answer at its nodes; ours are published at an address of this host.
-    key, host = ("nodeHost", cluster.node_host) if cluster.kubeconfig else ("bindAddress", cluster.bind_address)
-    if not cluster.allow_plain_http and not _is_loopback(host) and key not in reader.refused:
-        reader.refuse(
+    key = "nodeHost" if raw["kubeconfig"] else "bindAddress"
+    if not cluster.allow_plain_http and not _is_loopback(raw[key]):
+        yield _Mistake(
             key,
-            host,
+            raw[key],
             "this host alone (localhost, 127.0.0.1), because the passwords of Argo CD and Git are sent over plain "
             "HTTP, which anybody on the way can read",
             "keep it to this host (ssh -L reaches it from another), or accept that: "
@@ -613,21 +518,20 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _check_addresses(reader: _Reader, machines: MachineSettings) -> None:
-    network = ipaddress.ip_network(f"{machines.server_address}/24", strict=False)
+def _check_addresses(machines: MachineSettings) -> Iterator[_Mistake]:
+    network = ipaddress.IPv4Network(f"{machines.server_address}/24", strict=False)
     last = ipaddress.IPv4Address(machines.server_address) + machines.agents
     if last not in list(network.hosts()):
-        reader.refuse("serverAddress", machines.server_address, f"room for {machines.agents} agents behind it")
+        words = f"room for {machines.agents} agents behind it"
+        yield _Mistake("serverAddress", machines.server_address, words, others=("agents",))
 
 
-def _check_apps(reader: _Reader, settings: Settings) -> None:
+def _check_apps(settings: Settings) -> Iterator[_Mistake]:
     names = [app.name for app in settings.apps]
-    if "apps" in reader.refused:
-        return
-    if not names:
-        reader.refuse("apps", {}, "at least one app")
     hosts = [app.host for app in settings.apps]
+    if not names:
+        yield _Mistake("apps", {}, "at least one app")
     for host in sorted({host for host in hosts if hosts.count(host) > 1}):
-        reader.refuse("apps", host, "a host of its own for every app")
+        yield _Mistake("apps", host, "a host of its own for every app")
     if settings.default_app and settings.default_app not in names:
-        reader.refuse("defaultApp", settings.default_app, f"one of {', '.join(names)}")
+        yield _Mistake("defaultApp", settings.default_app, f"one of {', '.join(names)}", others=("apps",))

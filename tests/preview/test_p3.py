@@ -136,7 +136,7 @@ def test_several_mistakes_are_shown_at_once(p3: Project) -> None:
     said = p3.preview("p3")
 
     assert said.code != 0
-    for words in ("2 problems", "iot:timeout is '1'", "iot:servers is 2"):
+    for words in ("2 problems", "iot:timeout is '1'", "iot:servers is '2'"):
         assert words in said.all
     assert "Traceback" not in said.all
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -24,17 +23,17 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 CLUSTER = ClusterSettings(
-    name="lab",
+    clusterName="lab",
     servers=1,
-    agents=0,
-    image="rancher/k3s:v1",
-    images_archive=None,
-    api_port=6550,
-    bind_address="127.0.0.1",
-    node_host="localhost",
+    agentNodes=0,
+    k3sImage="rancher/k3s:v1",
+    k3sImages=None,
+    apiPort=6550,
+    bindAddress="127.0.0.1",
+    nodeHost="localhost",
     kubeconfig=None,
-    allow_plain_http=False,
-    context=None,
+    allowPlainHttp=False,
+    kubeContext=None,
 )
 
 
@@ -160,7 +159,7 @@ def test_an_address_that_is_not_this_hosts_is_said_once(engine: Engine) -> None:
     with pytest.raises(
         LabError, match=r"^iot:bindAddress is 192\.0\.2\.1\. expected an address of this host"
     ) as caught:
-        check(8888, 8080, cluster=replace(CLUSTER, bind_address="192.0.2.1"))
+        check(8888, 8080, cluster=CLUSTER.model_copy(update={"bind_address": "192.0.2.1"}))
     assert "\n" not in str(caught.value)
 
 
