@@ -8,6 +8,7 @@ tests that need it, and the summary says so.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -42,12 +43,14 @@ class Tier:
         marks: pytest's expression that selects it.
         time: seconds after which it is ended, whatever it waits for. Each test has a time of its own as well.
         missing: returns what it needs and is not here, a line each.
+        together: whether its tests run several at a time, which those that share a cluster can't.
     """
 
     name: str
     marks: str
     time: int
     missing: Callable[[], list[str]]
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,9 @@ def run_pytest(tier: Tier) -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-m", tier.marks, f"--junit-xml={report}"]
+        if tier.together:
+            # Many of them wait for what they have started, so that a processor has time for two.
+            command += ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
         try:
             code = show(command, cwd=paths.ROOT, timeout=tier.time)
         except CommandError:
@@ -167,7 +173,7 @@ def missing_for_vagrant() -> list[str]:
 
 
 TIERS: Final = (
-    Tier("unit", "unit", 900, list),
+    Tier("unit", "unit", 900, list, together=True),
     Tier("preview", "preview", 1800, missing_for_preview),
     Tier("lab-k3d", "lab and k3d", 5400, missing_for_k3d),
     Tier("lab-vagrant", "lab and vagrant", 5400, missing_for_vagrant),
