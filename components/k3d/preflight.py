@@ -6,6 +6,7 @@ import errno
 import re
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import pulumi
@@ -61,10 +62,14 @@ def check_k3d(cluster: ClusterSettings, ports: Iterable[int], stack: str, *, pre
             pulumi.log.info(f"This machine could not create the cluster: {error}")
             return
         raise
-    _check_version()
-    k3d_provider.refuse_foreign(cluster.name, stack)
+    # Every `up` waits for the answers, so that all are asked for at the same time.
+    with ThreadPoolExecutor() as pool:
+        version, foreign = pool.submit(_check_version), pool.submit(k3d_provider.refuse_foreign, cluster.name, stack)
+        nodes = pool.submit(docker_engine.containers, f"{k3d_provider.STACK_LABEL}={stack}")
+    version.result()
+    foreign.result()
     # Also those of a cluster of ours with another name, which the one that is wanted takes the place of.
-    ours = {port for node in docker_engine.containers(f"{k3d_provider.STACK_LABEL}={stack}") for port in node.ports}
+    ours = {port for node in nodes.result() for port in node.ports}
     # The same one for every port when it is about the address.
     problems = {
         str(problem): problem
