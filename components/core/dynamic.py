@@ -16,7 +16,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvide
 from components.core.errors import LabError
 
 IMPLEMENTATIONS: Final = {
-    "image-presence": "components.docker.image:PresenceProvider",
+    "image-presence": "components.docker.presence:PresenceProvider",
     "k3d-nodes": "components.k3d.provider:K3dClusterProvider",
     "random-secret": "components.core.random_secret:RandomSecretProvider",
     "route-answers": "components.web.answers:AnswersProvider",

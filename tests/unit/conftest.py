@@ -42,8 +42,9 @@ def build() -> Callable[..., graph.Graph]:
 
 
 @pytest.fixture(autouse=True)
-def _another_process() -> None:
-    """Let no test hear what another one was answered."""
+def _another_process() -> Iterator[None]:
+    """Let no test hear what another one was answered, nor the graphs of a session that are taken before it."""
+    yield
     for asked in (host.whereabouts, docker_engine.info, docker_engine.endpoint):
         asked.cache_clear()
 

@@ -14,7 +14,7 @@ from components.core.run import CommandError, module_hash
 from components.docker import engine as docker_engine
 from components.docker import image
 from components.docker.engine import UnreachableError
-from components.docker.image import PresenceProvider
+from components.docker.presence import PresenceProvider
 from devtools import graph
 
 if TYPE_CHECKING:
