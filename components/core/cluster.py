@@ -73,7 +73,7 @@ class ExistingCluster(pulumi.ComponentResource):
         super().__init__("iot:cluster:ExistingCluster", name, {}, opts)
         text, context = _kubeconfig(args)
         kubeconfig = pulumi.Output.secret(text)
-        identity = identity_of(text, args.kubeconfig, context)
+        identity = _identity(args.kubeconfig, context)
         provider = kubernetes.Provider(
             f"{name}-provider",
             kubeconfig=kubeconfig,
@@ -93,24 +93,15 @@ class ExistingCluster(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def identity_of(kubeconfig: str, path: Path, context: str) -> str | None:
-    """Return what tells a cluster from all others, or None in a preview that can't ask for it.
-
-    It is the UID of the namespace kube-system, for want of one of the cluster itself:
-    https://github.com/kubernetes/kubernetes/issues/44954
-    """
+def _identity(path: Path, context: str) -> str | None:
+    """Return the identity of a cluster, or None in a preview that can't ask for it."""
     try:
-        with kube.config_file(kubeconfig) as file:
-            return str(kube.get(file, "namespace", name="kube-system")["metadata"]["uid"])
+        return kube.identity_of(path, context)
     except LabError as error:
-        if is_dry_run():
-            pulumi.log.info(f"The cluster of {path} can't be told from others: {error}")
-            return None
-        raise LabError(
-            f"The existing cluster of {path}, context {context}, can't be asked who it is",
-            why=str(error),
-            fix=f"see what `kubectl --kubeconfig {path} --context {context} get namespace kube-system` says",
-        ) from error
+        if not is_dry_run():
+            raise
+        pulumi.log.info(f"{error.what}, so that it is taken for the same one as before")
+        return None
 
 
 def _kubeconfig(args: ExistingClusterArgs) -> tuple[str, str]:

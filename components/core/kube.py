@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,3 +75,32 @@ def ready(node: dict[str, Any]) -> bool:
     """Tell whether a node is Ready."""
     conditions = node.get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def identity_of(path: Path, context: str) -> str:
+    """Return what tells a cluster from all others, such as 6c5e...: the UID of its namespace kube-system.
+
+    It stands for a UID of the cluster itself, which Kubernetes has none of:
+    https://github.com/kubernetes/kubernetes/issues/44954
+
+    Args:
+        path: of a kubeconfig.
+        context: in it.
+
+    Raises:
+        LabError: the cluster does not answer.
+    """
+    reach = [f"--kubeconfig={path}", f"--context={context}"]
+    with tempfile.TemporaryDirectory() as cache:  # instead of the user's home
+        ask = ["kubectl", *reach, f"--cache-dir={cache}", f"--request-timeout={ANSWER}s"]
+        ask += ["get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}"]
+        try:
+            return run(ask, timeout=ANSWER + 5)
+        except MissingProgramError:
+            raise
+        except CommandError as error:
+            raise LabError(
+                f"The cluster of {path}, context {context}, can't be asked who it is",
+                why=error.why or error.what,
+                fix=f"see what `kubectl {shlex.join(reach)} get namespace kube-system` says",
+            ) from error

@@ -27,10 +27,12 @@ class CommandError(LabError):
     """A program said no, or did not answer in time.
 
     Attributes:
-        said: what it said, without colours; None when it is not there, or did not end.
+        printed: its standard output, which may have what is nobody else's to read.
+        said: what it said of its failure, without colours; None when it is not there, or did not end.
     """
 
     said: str | None = None
+    printed: str = ""
 
 
 class MissingProgramError(CommandError):
@@ -78,10 +80,11 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise _too_slow(command, timeout) from error
     if done.returncode:
-        said = COLOUR.sub("", done.stderr.strip() or (done.stdout or "").strip())
+        printed, errors = (COLOUR.sub("", text or "").strip() for text in (done.stdout, done.stderr))
+        said = errors or printed
         last = " | ".join(said.splitlines()[-5:])
         failed = CommandError(f"`{_shown(command)}` failed with exit code {done.returncode}", why=f"it said: {last}")
-        failed.said = said
+        failed.said, failed.printed = said, printed
         raise failed
     return (done.stdout or "").strip()
 
@@ -109,6 +112,8 @@ def show(
             command, cwd=cwd, env={**os.environ, **(env or {})}, timeout=timeout, check=False
         ).returncode
     except FileNotFoundError as error:
+        if cwd and not cwd.is_dir():
+            raise CommandError(f"There is no folder {cwd}", why=f"`{_shown(command)}` was to run there") from error
         raise _missing(command) from error
     except subprocess.TimeoutExpired as error:
         raise _too_slow(command, error.timeout) from error
@@ -140,11 +145,13 @@ def module(name: str, *arguments: str) -> str:
     return " ".join([*MODULE, name, *arguments])
 
 
-def module_hash(name: str) -> str:
-    """Return a digest of a module's text, so that a Command runs again when it is another one.
+def module_hash(*names: str) -> str:
+    """Return a digest of modules' texts, so that a Command runs again when one of them is another.
 
     Args:
-        name: such as components.k3d.import_images.
+        names: such as components.k3d.import_images; what it imports counts only when it is named, too.
     """
-    path = Path(__file__).parents[2] / f"{name.replace('.', '/')}.py"
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update((Path(__file__).parents[2] / f"{name.replace('.', '/')}.py").read_bytes())
+    return digest.hexdigest()[:16]

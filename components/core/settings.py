@@ -127,13 +127,26 @@ def _apps(raw: str) -> tuple[AppSettings, ...]:
     return tuple(app.model_copy(update={"name": name}) for name, app in _APPS.validate_python(raw).items())
 
 
+def _spelled(pattern: str) -> BeforeValidator:
+    """Accept what is spelled as the message says: pydantic by itself takes 5.0 for a number, and yes for true."""
+
+    def check(raw: object) -> object:
+        if isinstance(raw, str) and not re.fullmatch(pattern, raw):
+            raise ValueError(raw)
+        return raw
+
+    return BeforeValidator(check)
+
+
 T = TypeVar("T")
+Whole = Annotated[int, _spelled(r"-?\d+")]
+Flag = Annotated[bool, _spelled(r"(?i:true|false)")]
 Maybe = Annotated[T | None, BeforeValidator(lambda raw: raw or None)]  # an empty value is None
-Cpus = Annotated[int, Field(ge=1, le=64)]
-Memory = Annotated[int, Field(ge=512, le=1 << 20)]  # MiB
-Nodes = Annotated[int, Field(ge=0, le=20)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-NodePort = Annotated[int, Field(ge=30000, le=32767)]
+Cpus = Annotated[Whole, Field(ge=1, le=64)]
+Memory = Annotated[Whole, Field(ge=512, le=1 << 20)]  # MiB
+Nodes = Annotated[Whole, Field(ge=0, le=20)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
+NodePort = Annotated[Whole, Field(ge=30000, le=32767)]
 HostPorts = Annotated[
     Json[tuple[Annotated[Port, Field(strict=True)], ...]],
     Field(min_length=1, description="a list of ports from 1 to 65535, with at least one port in it"),
@@ -225,7 +238,7 @@ class ClusterSettings(BaseModel, frozen=True):
     api_port: Port = Field(alias="apiPort")
     bind_address: Address = Field(alias="bindAddress")  # of every published port
     # Whether passwords may leave this host in clear.
-    allow_plain_http: bool = Field(alias="allowPlainHttp", description="true or false")
+    allow_plain_http: Flag = Field(alias="allowPlainHttp", description="true or false")
     node_host: HostName = Field(alias="nodeHost", description="a host name or an address")
     # Of an existing cluster; None means that k3d makes one.
     kubeconfig: Annotated[Path | None, _existing("a kubeconfig", Path.is_file)] = Field(alias="kubeconfig")
@@ -277,7 +290,7 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
 
     stack: str
     part: str = Field(alias="part")  # one of PARTS
-    timeout: int = Field(alias="timeout", ge=60, le=7200)  # seconds that one wait may take
+    timeout: Whole = Field(alias="timeout", ge=60, le=7200)  # seconds that one wait may take
     machines: MachineSettings  # for p1 and p2
     # p2's apps, in the order of the settings file.
     apps: Annotated[tuple[AppSettings, ...], PlainValidator(_apps)] = Field(
@@ -293,7 +306,7 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     argocd_chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
         alias="argocdChart"
     )
-    poll_interval: int = Field(alias="pollInterval", ge=10, le=3600)  # seconds between Argo CD's looks at Git
+    poll_interval: Whole = Field(alias="pollInterval", ge=10, le=3600)  # seconds between Argo CD's looks at Git
 
 
 _K3S_ARGS: Final = TypeAdapter(Json[tuple[K3sArgument, ...]])
@@ -355,7 +368,9 @@ def load(
 
 def _raw(key: str, default: str) -> str:
     value = pulumi.Config(PROJECT).get(key, default)
-    return _Secret(value) if is_config_secret(f"{PROJECT}:{key}") else value.strip()
+    # A password is what it is; of anything else, white space around it is a slip.
+    value = value.strip() if KEYS[key].repr else value
+    return _Secret(value) if is_config_secret(f"{PROJECT}:{key}") else value
 
 
 def _validate(stack: str, raw: dict[str, str], root: Path) -> Settings:

@@ -149,7 +149,7 @@ class GitOpsApp(pulumi.ComponentResource):
                 args.cluster.identity,
                 application.id,
                 json.dumps([spec, args.image], sort_keys=True),
-                module_hash(WAIT),
+                module_hash(WAIT, "components.gitops.application_status"),
             ],
             opts=pulumi.ResourceOptions(
                 parent=self,

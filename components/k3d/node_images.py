@@ -63,7 +63,7 @@ class NodeImages(pulumi.ComponentResource):
             create=module(IMPORT, "save"),
             delete='rm -f "$ARCHIVE"',
             environment=environment,
-            triggers=[module_hash(IMPORT), *args.triggers],
+            triggers=[module_hash(IMPORT, "components.docker.engine"), *args.triggers],
             opts=self._options([args.after.saved] if args.after else [], None),
         )
         self.loaded: pulumi.Resource = command.local.Command(
@@ -71,7 +71,7 @@ class NodeImages(pulumi.ComponentResource):
             create=module(IMPORT, "load"),
             delete=":",
             environment={**environment, "NODES": args.cluster.nodes.apply(" ".join)},
-            triggers=[args.cluster.identity, module_hash(IMPORT), *args.triggers],
+            triggers=[args.cluster.identity, module_hash(IMPORT, "components.docker.engine"), *args.triggers],
             opts=self._options([self.saved, *([args.after.loaded] if args.after else [])], args.cluster.lifetime),
         )
         self.register_outputs({})

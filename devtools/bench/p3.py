@@ -185,7 +185,10 @@ class Bench:
 
     def _pulumi(self, *args: str, config: bool = True) -> None:
         more = ["--stack", STACK, "--config-file", str(self._config)] if config else []
-        run(["pulumi", "--non-interactive", *args, *more], cwd=paths.ROOT, timeout=RUN_TIME)
+        try:
+            run(["pulumi", "--non-interactive", *args, *more], cwd=paths.ROOT, timeout=RUN_TIME)
+        except CommandError as error:
+            raise LabError(f"pulumi {args[0]} failed", why=error.printed or str(error)) from error
 
     def up(self, begin: float) -> list[Step]:
         """Run `pulumi up` and return when each resource was made.

@@ -31,7 +31,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compile all locks."""
-    return max(show([*command(name), *options, *args.arguments], cwd=paths.ROOT) for name, options in LOCKS.items())
+    for name, options in LOCKS.items():
+        if code := show([*command(name), *options, *args.arguments], cwd=paths.ROOT):
+            return code
+    return 0
 
 
 def command(name: str) -> list[str]:

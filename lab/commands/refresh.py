@@ -25,4 +25,5 @@ def run(args: argparse.Namespace) -> int:
     local.check_version(args.stack)
     needs.fetch(wanted)
     locks.recover(args.stack)
+    stack.recognise(args.stack)
     stack.become(["pulumi", "refresh", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])

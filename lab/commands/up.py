@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     needs.host(wanted)
     needs.fetch(wanted)
     locks.recover(args.stack)
+    stack.recognise(args.stack)
     local.check_version(args.stack)
     stack.ensure(args.stack)
     say(f"pulumi up --stack {args.stack}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core.dynamic import Provider, other_version
@@ -12,7 +13,7 @@ from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.core.settings import PROJECT
 from lab.host import paths
-from lab.host.environment import ensure_passphrase
+from lab.host.environment import ensure_passphrase, own_passphrase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 STACKS: Final = paths.STATE / ".pulumi" / "stacks" / PROJECT
 SALT: Final = "encryptionsalt:"
 ANSWER: Final = 60  # seconds for a question to Git
+PROVIDER: Final = "pulumi:providers:kubernetes"
+IDENTITY: Final = "clusterIdentifier"
 FILTER: Final = {"clean": f"sed '/^{SALT}/d'", "smudge": "cat"}
 
 
@@ -63,6 +66,14 @@ def orphans(stack: str) -> set[str]:
     }
 
 
+def told_by_path(stack: str) -> str:
+    """Return PATH#CONTEXT when a stack's state in .lab/state tells an existing cluster by that; empty otherwise."""
+    path = STACKS / f"{stack}.json"
+    found = _resources(path) if path.exists() and not has_own_backend() else []
+    said = [str(each.get("inputs", {}).get(IDENTITY, "")) for each in found if each["type"] == PROVIDER]
+    return next((each for each in said if "#" in each), "")
+
+
 def check_version(stack: str) -> None:
     """Stop when the stack's state in .lab/state names code that this version of the project does not have.
 
@@ -98,7 +109,7 @@ def prepare() -> None:
 
 
 def _check_passphrase_given() -> None:
-    if "PULUMI_CONFIG_PASSPHRASE" in os.environ or os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+    if own_passphrase():
         return
     if has_own_backend():
         # Which stacks are there can't be asked without it; a salt says that some were made with one.
@@ -171,8 +182,10 @@ def settle(stack: str) -> None:
     Git takes a file for changed when its size is another one, until it is told to look; its content stays as it is.
     """
     file = f"Pulumi.{stack}.yaml"
-    if _in_repository() and not _git("diff", "--", file):
-        _git("add", "--", file)
+    # Somebody else may hold Git's index, or nobody may write it; then Git shows a change that is none.
+    with suppress(CommandError):
+        if not _git("diff", "--", file):
+            _git("add", "--", file)
 
 
 def _in_repository() -> bool:

@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from components.core import kube
 from components.core.errors import LabError
-from components.core.run import CommandError, run
+from components.core.run import CommandError, MissingProgramError, run
 from lab.host import local, paths
 from lab.host.console import say
 
@@ -43,8 +44,10 @@ def pulumi(*args: str) -> str:
     try:
         return run(command, cwd=paths.ROOT, timeout=TIMEOUT)
     except CommandError as error:
-        if not error.said:
+        if isinstance(error, MissingProgramError):
             raise
+        if error.said is None:
+            raise LabError(error.what, fix=f"run `{' '.join(command)}` by hand to see why") from error
         raise LabError(f"{' '.join(command)} failed", why=error.said) from error
 
 
@@ -96,6 +99,30 @@ def mend(stack: str) -> None:
 
     rewrite(stack, change)
     say(f"{len(gone)} resources that went with a lost cluster are to be made anew")
+
+
+def recognise(stack: str) -> None:
+    """Tell an existing cluster in a stack's state by its identity, where an earlier version told it by its path.
+
+    Otherwise it would be taken for another one, and all that is in it made anew.
+
+    Raises:
+        LabError: the cluster does not answer.
+    """
+    known = local.told_by_path(stack)
+    if not known:
+        return
+    path, _, context = known.rpartition("#")
+    identity = kube.identity_of(Path(path), context)
+
+    def change(deployment: dict[str, Any]) -> None:
+        for each in deployment["resources"]:
+            for side in ("inputs", "outputs"):
+                if each.get(side, {}).get(local.IDENTITY) == known:
+                    each[side][local.IDENTITY] = identity
+
+    rewrite(stack, change)
+    say(f"the cluster of {path} is known by its own identity from now on")
 
 
 def rewrite(stack: str, change: Callable[[dict[str, Any]], None]) -> None:

@@ -103,7 +103,7 @@ def test_what_a_page_says_can_be_typed_in_its_order(reader: Reader, page: str) -
 
 def test_without_being_activated_a_shell_does_not_find_pulumi(reader: Reader) -> None:
     reader.type("make setup")
-    with pytest.raises(AssertionError, match="pulumi"):
+    with pytest.raises(AssertionError, match="not found"):
         reader.type("pulumi config set --stack p3 iot:pollInterval 60")
     reader.type(". ./activate")
     reader.type("pulumi config set --stack p3 iot:pollInterval 60")

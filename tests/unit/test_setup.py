@@ -98,6 +98,9 @@ def test_a_passphrase_of_the_users_wins(project: Path, name: str, value: str, mo
 
 def test_a_state_whose_passphrase_is_gone_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bring_up("p3")
+    # As every command begins.
+    for name, value in environment.environment().items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(LabError, match=r"passphrase is gone.*knows the stacks p3"):
         local.prepare()
     assert not paths.PASSPHRASE.exists()
