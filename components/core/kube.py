@@ -101,6 +101,7 @@ def identity_of(path: Path, context: str) -> str:
         except CommandError as error:
             raise LabError(
                 f"The cluster of {path}, context {context}, can't be asked who it is",
-                why=error.why or error.what,
+                # The last line: kubectl says before it what it has tried in vain.
+                why=error.said.rpartition("\n")[2] if error.said else error.what,
                 fix=f"see what `kubectl {shlex.join(reach)} get namespace kube-system` says",
             ) from error
