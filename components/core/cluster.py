@@ -70,7 +70,12 @@ class ExistingCluster(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:cluster:ExistingCluster", name, {}, opts)
+        super().__init__(
+            "iot:cluster:ExistingCluster",
+            name,
+            {"kubeconfig": str(args.kubeconfig), "context": args.context or ""},
+            opts,
+        )
         text, context = _kubeconfig(args)
         kubeconfig = pulumi.Output.secret(text)
         identity = _identity(args.kubeconfig, context)
@@ -90,7 +95,7 @@ class ExistingCluster(pulumi.ComponentResource):
             nodes=pulumi.Output.from_input([]),
             identity=provider.id,
         )
-        self.register_outputs({})
+        self.register_outputs({"identity": provider.id})
 
 
 def _identity(path: Path, context: str) -> str | None:

@@ -88,7 +88,12 @@ class AppImage(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: AppImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:image:AppImage", name, {}, opts)
+        super().__init__(
+            "iot:image:AppImage",
+            name,
+            {"context": args.context, "repository": args.repository, "versions": list(args.versions)},
+            opts,
+        )
         asked = engine()
         # The Docker provider connects as soon as it is configured, which it is not while a value is unknown. So a
         # preview works without Docker; what it can't compare then, it takes as it was.
@@ -122,7 +127,7 @@ class AppImage(pulumi.ComponentResource):
             )
             self.references[version] = image.image_name
             self.ids[version] = image.repo_digest  # of an image that is not pushed, the ID of its content
-        self.register_outputs({})
+        self.register_outputs({"references": self.references})
 
 
 class _Presence(Resource, module="image", name="Presence"):

@@ -56,7 +56,9 @@ class GitOpsProject(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: GitOpsProjectArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:argocd:GitOpsProject", name, {}, opts)
+        super().__init__(
+            "iot:argocd:GitOpsProject", name, {"repository": args.repository, "namespace": args.namespace}, opts
+        )
         namespace = pods.namespace(f"{name}-namespace", args.namespace, args.cluster, self)
         only = {"app.kubernetes.io/name": args.app}
         policies = pods.reachable(f"{name}-ingress", namespace, only, args.port, args.cluster.inside(self))
@@ -75,7 +77,7 @@ class GitOpsProject(pulumi.ComponentResource):
             opts=args.cluster.inside(self, depends_on=[args.argocd]),
         )
         self.ready: list[pulumi.Resource] = [namespace, *policies, project]
-        self.register_outputs({})
+        self.register_outputs({"project": project.id})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,12 @@ class GitOpsApp(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: GitOpsAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:argocd:GitOpsApp", name, {}, opts)
+        super().__init__(
+            "iot:argocd:GitOpsApp",
+            name,
+            {"repository": args.repository.url, "revision": args.revision, "path": args.path},
+            opts,
+        )
         self._name, self._args = name, args
         credentials = self._credentials()
         spec = self._spec()
@@ -160,7 +167,7 @@ class GitOpsApp(pulumi.ComponentResource):
                 ignore_changes=["environment"],
             ),
         )
-        self.register_outputs({})
+        self.register_outputs({"application": application.id})
 
     def _credentials(self) -> list[pulumi.Resource]:
         """Return the Secret by which Argo CD knows the repository's credentials, when there are any."""

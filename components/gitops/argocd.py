@@ -52,7 +52,12 @@ class ArgoCd(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: ArgoCdArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:argocd:ArgoCd", name, {}, opts)
+        super().__init__(
+            "iot:argocd:ArgoCd",
+            name,
+            {"nodePort": args.node_port, "chart": args.chart.name, "version": args.chart.version},
+            opts,
+        )
         own = pulumi.ResourceOptions(parent=self)
         self.webhook_secret = RandomSecret(f"{name}-webhook", own).value
         admin, redis_password = RandomSecret(f"{name}-admin", own), RandomSecret(f"{name}-redis", own)
@@ -86,7 +91,7 @@ class ArgoCd(pulumi.ComponentResource):
             timeout=args.timeout,
             opts=args.cluster.inside(self, depends_on=[namespace, redis, *args.images]),
         )
-        self.register_outputs({})
+        self.register_outputs({"namespace": namespace.metadata.name})
 
 
 def chart_configs(poll_interval: int) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class GitServer(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: GitServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:git:GitServer", name, {}, opts)
+        super().__init__("iot:git:GitServer", name, {"nodePort": args.node_port, "pushUrl": args.push_url}, opts)
         self._name, self._args = name, args
         own = pulumi.ResourceOptions(parent=self)
         owner, reader = RandomSecret(f"{name}-owner", own), RandomSecret(f"{name}-reader", own)

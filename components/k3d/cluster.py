@@ -53,7 +53,12 @@ class K3dCluster(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: K3dClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:k3d:K3dCluster", name, {}, opts)
+        super().__init__(
+            "iot:k3d:K3dCluster",
+            name,
+            {"cluster": args.settings.name, "image": args.settings.image, "stack": args.stack},
+            opts,
+        )
         nodes = _Nodes(f"{name}-nodes", args, pulumi.ResourceOptions(parent=self))
         provider = kubernetes.Provider(
             f"{name}-provider",
@@ -71,7 +76,7 @@ class K3dCluster(pulumi.ComponentResource):
             nodes=nodes.node_names,
             identity=nodes.id,
         )
-        self.register_outputs({})
+        self.register_outputs({"nodes": nodes.node_names, "identity": nodes.id})
 
 
 class _Nodes(Resource, module="k3d", name="Nodes"):

@@ -50,7 +50,7 @@ class NodeImages(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: NodeImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:image:NodeImages", name, {}, opts)
+        super().__init__("iot:image:NodeImages", name, {"count": len(args.images)}, opts)
         self._unknown = args.unknown
         archive = f".lab/images/{name}.tar"
         environment: dict[str, pulumi.Input[str]] = {
@@ -74,7 +74,7 @@ class NodeImages(pulumi.ComponentResource):
             triggers=[args.cluster.identity, module_hash(IMPORT, "components.docker.engine"), *args.triggers],
             opts=self._options([self.saved, *([args.after.loaded] if args.after else [])], args.cluster.lifetime),
         )
-        self.register_outputs({})
+        self.register_outputs({"nodes": args.cluster.nodes})
 
     def _options(self, depends_on: list[pulumi.Resource], lifetime: pulumi.Resource | None) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(

@@ -47,7 +47,9 @@ class K3sAgent(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: K3sAgentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:k3s:K3sAgent", name, {}, opts)
+        super().__init__(
+            "iot:k3s:K3sAgent", name, {"machine": args.machine.name, "server": args.server.machine.name}, opts
+        )
         machine, server = args.machine, args.server
         about = {"NODE_NAME": node_name(machine.name), "ADDRESS": machine.address, "TIMEOUT": str(args.timeout)}
         both = [machine.identity, server.machine.identity]
@@ -89,4 +91,4 @@ class K3sAgent(pulumi.ComponentResource):
             undo="remove",
             again=[*both, machine.boots],
         )
-        self.register_outputs({})
+        self.register_outputs({"node": node_name(machine.name)})

@@ -23,7 +23,7 @@ class K3sCluster(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, server: K3sServer, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:k3s:K3sCluster", name, {}, opts)
+        super().__init__("iot:k3s:K3sCluster", name, {"server": server.machine.name}, opts)
         machine = server.machine
         provider = kubernetes.Provider(
             f"{name}-provider",
@@ -41,4 +41,4 @@ class K3sCluster(pulumi.ComponentResource):
             nodes=pulumi.Output.from_input([machine.name]),
             identity=server.cluster_id,
         )
-        self.register_outputs({})
+        self.register_outputs({"identity": server.cluster_id})

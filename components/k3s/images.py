@@ -43,7 +43,7 @@ class MachineImage(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: MachineImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:k3s:MachineImage", name, {}, opts)
+        super().__init__("iot:k3s:MachineImage", name, {"machine": args.server.machine.name}, opts)
         machine = args.server.machine
         self.there = Transfer(
             f"{name}-transfer",
@@ -59,4 +59,4 @@ class MachineImage(pulumi.ComponentResource):
             ),
             machine.on_it(self, args.server.installed),
         )
-        self.register_outputs({})
+        self.register_outputs({"image": args.reference})

@@ -51,7 +51,7 @@ class K3sServer(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: K3sServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:k3s:K3sServer", name, {}, opts)
+        super().__init__("iot:k3s:K3sServer", name, {"machine": args.machine.name}, opts)
         self.machine = machine = args.machine
         copies = copies_of(f"{name}-files", args.airgap, machine, self, args.timeout)
         values: dict[str, pulumi.Input[str]] = {
@@ -85,4 +85,4 @@ class K3sServer(pulumi.ComponentResource):
         # The cluster's own identity, and not the machine's: of what depends on a machine that is to be replaced, the
         # engine closes the Kubernetes provider beforehand, and then fails to delete with it what was in the cluster.
         self.cluster_id = pulumi.Output.unsecret(answer.apply(lambda found: str(found["cluster"])))
-        self.register_outputs({})
+        self.register_outputs({"node": node_name(machine.name), "identity": self.cluster_id})

@@ -112,7 +112,12 @@ class VagrantMachine(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: VagrantMachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:machine:VagrantMachine", name, {}, opts)
+        super().__init__(
+            "iot:machine:VagrantMachine",
+            name,
+            {"machine": args.machine, "provider": args.provider, "address": args.address},
+            opts,
+        )
         self.name, self.address = args.machine, args.address
         # On the resource itself: what a component depends on is not handed to its children.
         before: list[pulumi.Resource] = [args.after.vm] if args.after else []
@@ -127,7 +132,7 @@ class VagrantMachine(pulumi.ComponentResource):
         )
         self.identity = self.vm.id.apply(lambda instance: _NOT_IN_LABELS.sub("", instance)[:_LABEL])
         self.boots = self.vm.boots
-        self.register_outputs({})
+        self.register_outputs({"identity": self.identity, "boots": self.boots})
 
     def on_it(self, parent: pulumi.Resource, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
         """Return the options of a resource on the machine, which needs no deleting when the machine goes.

@@ -60,7 +60,7 @@ class WebApp(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: WebAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:web:WebApp", name, {}, opts)
+        super().__init__("iot:web:WebApp", name, {"app": args.app, "replicas": args.replicas}, opts)
         self.app = args.app
         labels = {NAME_LABEL: args.app}
         metadata = kubernetes.meta.v1.ObjectMetaArgs(name=args.app, namespace=args.namespace, labels=labels)
@@ -97,7 +97,7 @@ class WebApp(pulumi.ComponentResource):
             opts=args.cluster.inside(self, custom_timeouts=limit),
         )
         self.service = service.metadata.apply(lambda found: str(found.name or args.app))
-        self.register_outputs({})
+        self.register_outputs({"service": self.service})
 
 
 def _template(args: WebAppArgs, labels: dict[str, str]) -> kubernetes.core.v1.PodTemplateSpecArgs:

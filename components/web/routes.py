@@ -66,7 +66,12 @@ class HostRoutes(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: HostRoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:web:HostRoutes", name, {}, opts)
+        super().__init__(
+            "iot:web:HostRoutes",
+            name,
+            {"hosts": {route.host: route.app.app for route in args.routes}, "default": args.default.app},
+            opts,
+        )
         ingress = kubernetes.networking.v1.Ingress(
             f"{name}-ingress",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
@@ -102,7 +107,7 @@ class HostRoutes(pulumi.ComponentResource):
                 depends_on=[ingress, *(app.deployment for app in apps.values())],
             ),
         )
-        self.register_outputs({})
+        self.register_outputs({"url": f"http://{args.address}/"})
 
 
 def _rule(app: WebApp, host: str | None) -> kubernetes.networking.v1.IngressRuleArgs:

@@ -35,3 +35,13 @@ def test_the_record_has_no_values(stack: str) -> None:
 def test_two_runs_give_the_same_record() -> None:
     first, second = (golden.text(graph.build("p3", paths.ROOT)) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("stack", PARTS)
+def test_every_component_says_what_it_was_asked_for_and_no_secret(
+    build: Callable[..., graph.Graph], stack: str
+) -> None:
+    components = [node for node in build(stack).nodes if not node.custom]
+
+    assert [node.name for node in components if not node.inputs] == []
+    assert "secret" not in str([node.inputs for node in components])
