@@ -57,7 +57,7 @@ def get(config: Path, kind: str, *, namespace: str = "", name: str = "") -> dict
     """
     where = {ALL: ["--all-namespaces"], "": []}.get(namespace, [f"--namespace={namespace}"])
     which = [kind, name] if name else [kind]
-    args = command(config, f"--request-timeout={ANSWER}s", *where, "get", *which, "--output=json")
+    args = command(config, f"--request-timeout={ANSWER}s", "get", *which, *where, "--output=json")
     try:
         found: dict[str, Any] = json.loads(run(args, timeout=ANSWER + 5))
     except MissingProgramError:

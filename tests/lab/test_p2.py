@@ -79,6 +79,11 @@ def test_every_point_of_the_defence_holds(lab: Lab) -> None:
     assert failures(lab) == []
 
 
+def test_the_status_asks_every_route(lab: Lab) -> None:
+    said = lab.command("status").stdout
+    assert "app1.com -> app1; app2.com -> app2; app3.com -> app3; any other host -> app3" in said
+
+
 def test_what_the_page_says_of_a_lab_that_is_up_can_be_typed(lab: Lab) -> None:
     shown = {
         "all of this, a line per point": reader.has("points hold"),

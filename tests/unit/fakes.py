@@ -23,6 +23,10 @@ KUBECTL = """\
 import json, pathlib, sys
 objects = json.loads(pathlib.Path({objects!r}).read_text())
 words = [word for word in sys.argv[1:] if not word.startswith("--")]
+# As kubectl, which knows only its own flags before the command.
+early = {{word.partition("=")[0] for word in sys.argv[1 : sys.argv.index(words[0])]}}
+if early - {{"--kubeconfig", "--cache-dir", "--request-timeout", "--namespace", "--context"}}:
+    sys.exit("Error: flags cannot be placed before plugin name: " + " ".join(sorted(early)))
 if "--watch" in sys.argv:
     for line in objects["watch"]:
         print(line, flush=True)
