@@ -52,14 +52,19 @@ def _resources(path: Path) -> list[dict[str, Any]]:
     return [each for each in latest.get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
 
 
+def _known(stack: str) -> list[dict[str, Any]]:
+    """Return the resources of a stack in .lab/state; none when it is not there, or when the state is kept elsewhere."""
+    path = STACKS / f"{stack}.json"
+    return _resources(path) if path.exists() and not has_own_backend() else []
+
+
 def orphans(stack: str) -> set[str]:
     """Return what in a stack's state in .lab/state is deleted and still to be made again, by a provider that is gone.
 
     An ``up`` leaves that when it replaces a lost cluster and fails after the cluster's new provider is there; every
     later command of Pulumi's then stops with "could not find provider".
     """
-    path = STACKS / f"{stack}.json"
-    found = _resources(path) if path.exists() and not has_own_backend() else []
+    found = _known(stack)
     there = {f"{each['urn']}::{each.get('id')}" for each in found}
     return {
         each["urn"] for each in found if each.get("pendingReplacement") and each.get("provider", "") not in {"", *there}
@@ -68,9 +73,7 @@ def orphans(stack: str) -> set[str]:
 
 def told_by_path(stack: str) -> str:
     """Return PATH#CONTEXT when a stack's state in .lab/state tells an existing cluster by that; empty otherwise."""
-    path = STACKS / f"{stack}.json"
-    found = _resources(path) if path.exists() and not has_own_backend() else []
-    said = [str(each.get("inputs", {}).get(IDENTITY, "")) for each in found if each["type"] == PROVIDER]
+    said = [str(each.get("inputs", {}).get(IDENTITY, "")) for each in _known(stack) if each["type"] == PROVIDER]
     return next((each for each in said if "#" in each), "")
 
 
@@ -82,8 +85,7 @@ def check_version(stack: str) -> None:
     Raises:
         LabError: it does.
     """
-    path = STACKS / f"{stack}.json"
-    for each in _resources(path) if path.exists() and not has_own_backend() else []:
+    for each in _known(stack):
         if each["type"].startswith("pulumi-python:"):
             said = each["inputs"]["__provider"]
             # Earlier versions had it encrypted.
