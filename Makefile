@@ -108,4 +108,4 @@ lock: ## compile requirements*.in into hash-locked requirements*.txt
 
 .PHONY: clean
 clean: ## remove .venv and .lab, when no stack is up
-	@$(READY) && $(LAB) clean
+	@$(READY) && $(LAB) clean $(ARGS)

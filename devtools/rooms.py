@@ -28,7 +28,7 @@ ROOMS: Final = {
     "components/machines": Room("Vagrant machines and SSH", (_CORE, _DOCKER)),
     "components/k3s": Room("K3s on machines", (_CORE, _DOCKER, "components/machines")),
     "components/k3d": Room("K3s in Docker, and its images", (_CORE, _DOCKER)),
-    "components/gitops": Room("Argo CD, the Git server and the manifests", (_CORE,)),
+    "components/gitops": Room("Argo CD, the Git server and the manifests", (_CORE, _DOCKER)),
     "components/web": Room("web apps behind an Ingress", (_CORE,)),
     "components/parts": Room("what each part is made of", ("components",)),
     "policy": Room("the rules, and the policy pack", (_CORE,)),

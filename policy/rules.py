@@ -14,14 +14,15 @@ from typing import Any, Final
 from components.core import names, versions
 
 # Where this project's objects may be. A new namespace is a decision: it is added here, too.
-NAMESPACES: Final = (names.ARGOCD, names.APP_NAMESPACE, names.GITEA, names.WEB_NAMESPACE)
+NAMESPACES: Final = (names.ARGOCD, names.APP_NAMESPACE, names.WEB_NAMESPACE)
 # The AppProject that Applications are in; Argo CD's own "default" allows everything.
 PROJECT: Final = "iot"
 # The settings with the node ports of what the program creates. The app's is taken by a manifest in Git.
-NODE_PORTS: Final = ("argocdNodePort", "gitNodePort")
+NODE_PORTS: Final = ("argocdNodePort",)
 APP_NODE_PORT: Final = "appNodePort"
 APP_IMAGE: Final = "appImage"
-IMAGES: Final = frozenset({versions.ARGOCD_IMAGE, versions.GITEA_IMAGE, versions.REDIS_IMAGE})
+IMAGES: Final = frozenset({versions.ARGOCD_IMAGE, versions.REDIS_IMAGE})
+GIT_SERVER: Final = "pulumi-python:dynamic/git:Server"
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 CLUSTER_WIDE: Final = ("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume")
 POD_TEMPLATES: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
@@ -34,7 +35,10 @@ VOLUMES: Final = (
     *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim"),
     *("projected", "secret"),
 )
-SECRET_NAME: Final = re.compile(r"passw|secret|token|private|api_?key|credential", re.IGNORECASE)
+# What ends so says where a secret is.
+SECRET_NAME: Final = re.compile(
+    r"(?:passw|secret|token|private|api_?key|credential)(?!\w*_(?:URI|FILE)$)", re.IGNORECASE
+)
 # A password in an address; one that a script puts in from a variable is none.
 PASSWORD_IN_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/:@$%{}<>]+@", re.IGNORECASE)
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
@@ -309,6 +313,8 @@ def pinned_images(resource: Resource, context: Context) -> Iterator[Problem]:
     images = [((*keys, "image"), name, container.get("image")) for keys, name, container in containers(resource)]
     if resource.type == "docker:index/image:Image":
         images.append((("imageName",), "it", resource.inputs.get("imageName")))
+    if resource.type == GIT_SERVER and resource.inputs.get("image") != versions.GITEA_IMAGE:
+        yield ("image",), f"it runs {resource.inputs.get('image')}, which was not tried; use {versions.GITEA_IMAGE}"
     for keys, name, image in images:
         if image == UNKNOWN:
             continue
@@ -460,6 +466,9 @@ def own_project(resource: Resource, _context: Context) -> Iterator[Problem]:
 
 def no_open_allow_list(resource: Resource, _context: Context) -> Iterator[Problem]:
     """Let a web hook reach the hosts that it is for."""
+    for key, value in _map(resource.inputs.get("environment")).items():
+        if key.endswith("ALLOWED_HOST_LIST") and "*" in map(str.strip, str(value).split(",")):
+            yield ("environment", key), f"{key} allows every host; name those that it needs"
     for keys, name, container in containers(resource):
         for index, variable in enumerate(map(_map, _list(container.get("env")))):
             hosts = str(variable.get("value")).split(",")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 ARGOCD: Final = "argocd"  # the namespace of Argo CD, and its release
-GITEA: Final = "gitea"  # the namespace of the embedded Git server
 APP: Final = "flask-app"  # p3's Application, Deployment and Service
 APP_NAMESPACE: Final = "dev"  # where p3's app runs
 WEB_NAMESPACE: Final = "web"  # where p2's apps run

@@ -39,13 +39,14 @@ class MissingProgramError(CommandError):
     """A program is not on PATH."""
 
 
-def run(
+def run(  # noqa: PLR0913 - what a program can be given
     command: Sequence[str],
     *,
     timeout: float,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     into: Path | None = None,
+    given: str | Path = "",
 ) -> str:
     """Run a program and return what it printed.
 
@@ -55,6 +56,7 @@ def run(
         env: further environment variables.
         cwd: the folder that it runs in; None means this process's.
         into: a file for its standard output, when that is too much to be held.
+        given: what it reads: a text, such as what no argument may show, or a file.
 
     Returns:
         Its standard output, without the white space around it.
@@ -65,11 +67,14 @@ def run(
     if not shutil.which(command[0]):
         raise _missing(command)
     try:
-        with into.open("wb") if into else nullcontext(subprocess.PIPE) as stdout:
+        with (
+            into.open("wb") if into else nullcontext(subprocess.PIPE) as stdout,
+            given.open("rb") if isinstance(given, Path) else nullcontext() as stdin,
+        ):
             done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
                 command,
                 cwd=cwd,
-                stdin=subprocess.DEVNULL,
+                **({"stdin": stdin} if stdin else {"input": given}),
                 stdout=stdout,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -143,6 +148,11 @@ def module(name: str, *arguments: str) -> str:
         arguments: for the module.
     """
     return " ".join([*MODULE, name, *arguments])
+
+
+def text_hash(path: Path) -> str:
+    """Return a digest of a file's text, so that what is made by it is made again when it is another."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def module_hash(*names: str) -> str:

@@ -262,11 +262,6 @@ class _ArgoCdPort(PortSettings, frozen=True):
     host_ports: HostPorts = Field(alias="argocdPorts")
 
 
-class _GitPort(PortSettings, frozen=True):
-    node_port: NodePort = Field(alias="gitNodePort")
-    host_ports: HostPorts = Field(alias="gitPorts")
-
-
 class GitSettings(BaseModel, frozen=True):
     """Where the desired state lives."""
 
@@ -274,7 +269,6 @@ class GitSettings(BaseModel, frozen=True):
         alias="gitUrl", description="https://..., ssh://... or user@host:path, without a password in it"
     )
     revision: str = Field(alias="gitRevision", pattern=r"^[\w./-]+$", description="a branch, tag or commit")
-    # What can be a key of a ConfigMap, between slashes: the embedded Git server is given its files in one.
     path: Annotated[str, AfterValidator(_no_parent)] = Field(
         alias="gitPath",
         pattern=r"^[A-Za-z0-9._][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*/?$",
@@ -283,6 +277,9 @@ class GitSettings(BaseModel, frozen=True):
     username: str = Field(alias="gitUsername")  # for a private repository over HTTPS, or empty
     password: Password = Field(alias="gitPassword")  # for a private repository over HTTPS
     ssh_key: Password = Field(alias="gitSshKey")  # for a private repository over SSH
+    ports: HostPorts = Field(alias="gitPorts")  # of this host, that lead to the embedded server
+    # Whether a new embedded server begins with what the last one had, when that was kept.
+    restore: Flag = Field(alias="gitRestore", description="true or false")
 
 
 class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
@@ -301,7 +298,6 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     cluster: ClusterSettings  # for p3, and so is what follows
     app_port: _AppPort
     argocd_port: _ArgoCdPort
-    git_port: _GitPort
     git: GitSettings
     argocd_chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
         alias="argocdChart"
@@ -472,11 +468,10 @@ def _check_images(raw: Mapping[str, str]) -> Iterator[_Mistake]:
 
 def _check_ports(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
     services = {"app": settings.app_port, "argocd": settings.argocd_port}
-    if not raw["gitUrl"]:
-        services["git"] = settings.git_port
     node_ports = [(port.node_port, f"{name}NodePort") for name, port in services.items()]
     host_ports = [(settings.cluster.api_port, "apiPort")]
     host_ports += [(number, f"{name}Ports") for name, port in services.items() for number in port.host_ports]
+    host_ports += [(number, "gitPorts") for number in ([] if raw["gitUrl"] else settings.git.ports)]
     # An existing cluster is reached at its node ports alone.
     for ports in [node_ports] if raw["kubeconfig"] else [node_ports, host_ports]:
         for (one, its), (other, key) in itertools.combinations(ports, 2):
@@ -488,9 +483,6 @@ def _check_git(raw: Mapping[str, str]) -> Iterator[_Mistake]:
     url, username, password, key = (raw[name] for name in ("gitUrl", "gitUsername", "gitPassword", "gitSshKey"))
     if not url and (username or password or key):
         yield _Mistake("gitUrl", "", "the repository that the Git credentials are for")
-    if not url and "__" in raw["gitPath"]:
-        words = "no __ in it, which stands for / on the way into the embedded Git server"
-        yield _Mistake("gitPath", raw["gitPath"], words)
     # With another one, Argo CD would wait for a branch that nobody makes.
     if not url and raw["gitRevision"] != EMBEDDED_BRANCH:
         words = f"{EMBEDDED_BRANCH}, the only branch of the embedded Git server"
@@ -511,6 +503,9 @@ def _check_cluster(cluster: ClusterSettings, raw: Mapping[str, str]) -> Iterator
     if raw["kubeconfig"] and not raw["appImage"]:
         words = "an image in a registry, because an existing cluster can't be given a built one"
         yield _Mistake("appImage", "", words)
+    if raw["kubeconfig"] and not raw["gitUrl"]:
+        words = "a repository that the existing cluster can reach: the embedded Git server is on this host alone"
+        yield _Mistake("gitUrl", "", words)
     if raw["kubeContext"] and not raw["kubeconfig"]:
         yield _Mistake("kubeconfig", "", "a kubeconfig, because kubeContext is set")
     # Node ports of an existing cluster answer at its nodes; ours are published at an address of this host.

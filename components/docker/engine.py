@@ -126,10 +126,10 @@ def containers(label: str) -> list[Container]:
     Raises:
         UnreachableError: no engine answers.
     """
-    ids = _docker("ps", "--all", "--quiet", "--filter", f"label={label}").split()
+    ids = ask("ps", "--all", "--quiet", "--filter", f"label={label}").split()
     if not ids:
         return []
-    found = json.loads(_docker("inspect", *ids))
+    found = json.loads(ask("inspect", *ids))
     return [
         Container(
             name=each["Name"].lstrip("/"),
@@ -157,7 +157,7 @@ def has_image(reference: str) -> bool:
     """
     try:
         # Not `image ls`, which does not find what is named with docker.io/ in front.
-        return bool(_docker("image", "inspect", "--format", "{{.Id}}", reference))
+        return bool(ask("image", "inspect", "--format", "{{.Id}}", reference))
     except CommandError as error:
         if "no such image" in str(error).lower():
             return False
@@ -199,14 +199,24 @@ def save(images: Iterable[str]) -> list[str]:
     Raises:
         UnreachableError: no engine answers.
     """
-    major, minor = _docker("version", "--format", "{{.Server.APIVersion}}").split(".")
+    major, minor = ask("version", "--format", "{{.Server.APIVersion}}").split(".")
     only = [f"--platform={platform()}"] if (int(major), int(minor)) >= (1, 48) else []
     return ["docker", "save", *only, *images]
 
 
-def _docker(*arguments: str) -> str:
+def ask(*arguments: str, timeout: float = ANSWER) -> str:
+    """Run a short command of Docker's and return what it printed.
+
+    Args:
+        arguments: of `docker`.
+        timeout: seconds.
+
+    Raises:
+        UnreachableError: no engine answers.
+        CommandError: it said no.
+    """
     try:
-        return run(["docker", *arguments], timeout=ANSWER)
+        return run(["docker", *arguments], timeout=timeout)
     except CommandError:
         # Whether it said no, or nobody could be asked, is another matter.
         info.cache_clear()

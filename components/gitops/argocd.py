@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -14,8 +14,6 @@ from components.core.random_secret import RandomSecret
 if TYPE_CHECKING:
     from components.core.cluster import Cluster
     from components.gitops.chart import Chart
-
-WEBHOOK_URL: Final = f"http://argocd-server.{names.ARGOCD}.svc.cluster.local/api/webhook"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,33 +1,41 @@
-"""Where the desired state lives: an embedded Gitea, or any Git repository."""
+"""Where the desired state lives: an embedded Gitea beside the cluster, or any Git repository."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import pulumi
-import pulumi_kubernetes as kubernetes
+from pulumi.dynamic import Resource
 
-from components.core import names, pods, versions
+from components.core import versions
+from components.core.dynamic import Provider
 from components.core.random_secret import RandomSecret
+from components.core.run import text_hash
 from components.core.settings import EMBEDDED_BRANCH
+from components.docker.container import ContainerSpec
+from components.gitops.git_provider import SECRETS, SETUP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from components.core.cluster import Cluster
 
 OWNER: Final = "iot"  # of the repository; the administrator
 READER: Final = "argocd"  # may read it and nothing else
 REPOSITORY: Final = "iot"
 HTTP: Final = 3000
-# The name that the Service has in the cluster. Gitea has to call itself by it in its webhooks: Argo CD compares
-# the host in them with the one in the Application.
-HOST: Final = f"gitea.{names.GITEA}.svc.cluster.local"
-USER_ID: Final = 1000  # of the image
-LABELS: Final = {"app.kubernetes.io/name": "gitea", "app.kubernetes.io/component": "server"}  # of its pod
+# Its name on the cluster's network, for pods too: the cluster's DNS asks Docker's for what it does not know. Gitea has
+# to call itself by it in its webhooks: Argo CD compares the host in them with the one in the Application. The domain is
+# reserved for private use: https://www.icann.org/en/board-activities-and-meetings/materials/approved-resolutions-special-meeting-of-the-icann-board-29-07-2024-en
+HOST: Final = "git.iot.internal"
+DATA: Final = "/var/lib/gitea"
+# The key of what Gitea encrypts in its database, such as the users' second factors, is made beside that, and seen by
+# nobody else; without one, Gitea uses a key that all know.
+START: Final = f"""umask 077
+key={DATA}/secret_key
+[ -s "$key" ] || head -c 48 /dev/urandom | base64 -w 0 >"$key"
+exec /usr/bin/dumb-init -- /usr/local/bin/docker-entrypoint.sh
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,66 +68,48 @@ class GitServerArgs:
     """An embedded Gitea with one private repository.
 
     Attributes:
-        cluster: where it runs.
-        node_port: in 30000 to 32767.
+        container: name of its container and of the volume with its data.
+        network: the Docker network that the cluster is on.
+        stack: whose it is.
+        bind_address: where this host listens.
+        ports: of this host.
         push_url: the repository's URL on this host.
         files: the content of the first commit, by path in the repository.
-        webhook_url: what is told of every push, in the cluster.
+        restore: whether to begin from the newest backup, when there is one.
+        webhook_url: what is told of every push, on that network.
         webhook_secret: what the webhook is signed with, as a secret.
-        images: what has to be done before its image is in the cluster.
         timeout: seconds until it has to be ready.
     """
 
-    cluster: Cluster
-    node_port: int
+    container: str
+    network: str
+    stack: str
+    bind_address: str
+    ports: tuple[int, ...]
     push_url: str
     files: Mapping[str, str]
+    restore: bool
     webhook_url: str
     webhook_secret: pulumi.Output[str]
-    images: list[pulumi.Resource]
     timeout: int
 
 
 class GitServer(pulumi.ComponentResource):
-    """A Gitea in the cluster, filled once and then left to its users.
+    """A Gitea beside the cluster, filled once and then left to its users.
 
-    Type token ``iot:git:GitServer``. Makes a Namespace, a Secret, a ConfigMap, a PersistentVolumeClaim, a Deployment
-    and a NodePort Service, all named after the component, two random passwords and a random key.
+    It is a container of the host's Docker engine: what is pushed outlives the cluster that it describes.
+
+    Type token ``iot:git:GitServer``. Makes a dynamic resource named ``{name}-server`` and two random passwords.
 
     Attributes:
         repository: the repository and its users.
     """
 
     def __init__(self, name: str, args: GitServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iot:git:GitServer", name, {"nodePort": args.node_port, "pushUrl": args.push_url}, opts)
-        self._name, self._args = name, args
+        super().__init__("iot:git:GitServer", name, {"container": args.container, "pushUrl": args.push_url}, opts)
         own = pulumi.ResourceOptions(parent=self)
         owner, reader = RandomSecret(f"{name}-owner", own), RandomSecret(f"{name}-reader", own)
-        namespace = pods.namespace(f"{name}-namespace", names.GITEA, args.cluster, self)
-        inside = args.cluster.inside(self, depends_on=[namespace])
-        policies = pods.reachable(f"{name}-ingress", namespace, LABELS, HTTP, inside)
-        self._secret = kubernetes.core.v1.Secret(
-            f"{name}-users",
-            metadata=self._metadata("gitea-users"),
-            string_data={
-                "OWNER_PASSWORD": owner.value,
-                "READER_PASSWORD": reader.value,
-                "WEBHOOK_SECRET": args.webhook_secret,
-            },
-            opts=inside,
-        )
-        key = kubernetes.core.v1.Secret(
-            f"{name}-key",
-            metadata=self._metadata("gitea-key"),
-            string_data={"SECRET_KEY": RandomSecret(f"{name}-secret-key", own, size=48).value},
-            opts=inside,
-        )
-        self._setup = kubernetes.core.v1.ConfigMap(
-            f"{name}-setup", metadata=self._metadata("gitea-setup"), data=_setup_files(args.files), opts=inside
-        )
-        claim = self._claim(inside)
-        service = self._service(inside)
-        deployment = self._deployment([namespace, self._secret, key, self._setup, claim, *policies, *args.images])
+        server = _Server(f"{name}-server", args, owner.value, reader.value, own)
         self.repository = GitRepository(
             url=f"http://{HOST}:{HTTP}/{OWNER}/{REPOSITORY}.git",
             push_url=args.push_url,
@@ -128,142 +118,83 @@ class GitServer(pulumi.ComponentResource):
             ssh_key=None,
             push_username=OWNER,
             push_password=owner.value,
-            ready=[deployment, service],
+            ready=[server],
         )
         self.register_outputs({"url": self.repository.url, "pushUrl": args.push_url})
 
-    def _metadata(self, name: str) -> kubernetes.meta.v1.ObjectMetaArgs:
-        return kubernetes.meta.v1.ObjectMetaArgs(
-            name=name, namespace=names.GITEA, labels={"app.kubernetes.io/name": "gitea"}
-        )
 
-    def _claim(self, opts: pulumi.ResourceOptions) -> kubernetes.core.v1.PersistentVolumeClaim:
-        return kubernetes.core.v1.PersistentVolumeClaim(
-            f"{self._name}-data",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name="gitea-data",
-                namespace=names.GITEA,
-                # K3s's storage class binds a volume when the first pod wants it, which is later than now.
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=kubernetes.core.v1.PersistentVolumeClaimSpecArgs(
-                access_modes=["ReadWriteOnce"],
-                resources=kubernetes.core.v1.VolumeResourceRequirementsArgs(requests={"storage": "1Gi"}),
-            ),
-            opts=opts,
-        )
+class _Server(Resource, module="git", name="Server"):
+    """The container, its data, and what is set up in it."""
 
-    def _service(self, opts: pulumi.ResourceOptions) -> kubernetes.core.v1.Service:
-        return kubernetes.core.v1.Service(
-            f"{self._name}-service",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                # It has endpoints once the Deployment is there, which is created at the same time.
-                name="gitea",
-                namespace=names.GITEA,
-                annotations={"pulumi.com/skipAwait": "true"},
-            ),
-            spec=kubernetes.core.v1.ServiceSpecArgs(
-                type="NodePort",
-                selector=LABELS,
-                ports=[
-                    kubernetes.core.v1.ServicePortArgs(
-                        name="http", port=HTTP, target_port="http", node_port=self._args.node_port
-                    )
-                ],
-            ),
-            opts=opts,
-        )
-
-    def _deployment(self, depends_on: list[pulumi.Resource]) -> kubernetes.apps.v1.Deployment:
-        return kubernetes.apps.v1.Deployment(
-            f"{self._name}-server",
-            metadata=self._metadata("gitea"),
-            spec=kubernetes.apps.v1.DeploymentSpecArgs(
-                replicas=1,
-                # Two of them must never write the same volume.
-                strategy=kubernetes.apps.v1.DeploymentStrategyArgs(type="Recreate"),
-                selector=kubernetes.meta.v1.LabelSelectorArgs(match_labels=LABELS),
-                template=kubernetes.core.v1.PodTemplateSpecArgs(
-                    metadata=kubernetes.meta.v1.ObjectMetaArgs(labels=LABELS), spec=self._pod()
+    def __init__(
+        self,
+        name: str,
+        args: GitServerArgs,
+        owner: pulumi.Output[str],
+        reader: pulumi.Output[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__(
+            Provider("git-server"),
+            name,
+            {
+                **asdict(container(args)),
+                "owner_password": owner,
+                "reader_password": reader,
+                "webhook_url": args.webhook_url,
+                "webhook_secret": args.webhook_secret,
+                "setup": text_hash(SETUP),
+                "files": dict(args.files),
+                "restore": args.restore,
+                "timeout": args.timeout,
+                "made_at": None,
+            },
+            pulumi.ResourceOptions.merge(
+                opts,
+                pulumi.ResourceOptions(
+                    additional_secret_outputs=[*SECRETS],
+                    delete_before_replace=True,
+                    custom_timeouts=pulumi.CustomTimeouts(create=f"{args.timeout * 2}s", update=f"{args.timeout * 2}s"),
                 ),
             ),
-            opts=self._args.cluster.inside(
-                self,
-                depends_on=depends_on,
-                custom_timeouts=pulumi.CustomTimeouts(create=f"{self._args.timeout}s", update=f"{self._args.timeout}s"),
-            ),
-        )
-
-    def _pod(self) -> kubernetes.core.v1.PodSpecArgs:
-        mounts = [
-            kubernetes.core.v1.VolumeMountArgs(name="data", mount_path="/var/lib/gitea", sub_path="data"),
-            kubernetes.core.v1.VolumeMountArgs(name="data", mount_path="/etc/gitea", sub_path="config"),
-            kubernetes.core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),  # noqa: S108 - in the pod, an emptyDir
-        ]
-        setup = kubernetes.core.v1.ContainerArgs(
-            name="setup",
-            image=versions.GITEA_IMAGE,
-            args=["sh", "/setup/gitea-setup.sh"],
-            env=[*self._settings(), kubernetes.core.v1.EnvVarArgs(name="WEBHOOK_URL", value=self._args.webhook_url)],
-            env_from=[self._passwords()],
-            resources=_resources(),
-            security_context=pods.RESTRICTED_CONTAINER,
-            volume_mounts=[*mounts, _setup_mount()],
-        )
-        server = kubernetes.core.v1.ContainerArgs(
-            name="gitea",
-            image=versions.GITEA_IMAGE,
-            env=self._settings(),
-            ports=[kubernetes.core.v1.ContainerPortArgs(name="http", container_port=HTTP)],
-            resources=_resources(),
-            security_context=pods.RESTRICTED_CONTAINER,
-            startup_probe=_probe(period=1, failures=120),
-            readiness_probe=_probe(period=5, failures=3),
-            liveness_probe=_probe(period=10, failures=6),
-            volume_mounts=mounts,
-        )
-        return kubernetes.core.v1.PodSpecArgs(
-            automount_service_account_token=False,
-            enable_service_links=False,
-            security_context=pods.restricted_pod(USER_ID, owns_volumes=True),
-            init_containers=[setup],
-            containers=[server],
-            volumes=[
-                kubernetes.core.v1.VolumeArgs(
-                    name="data",
-                    persistent_volume_claim=kubernetes.core.v1.PersistentVolumeClaimVolumeSourceArgs(
-                        claim_name="gitea-data"
-                    ),
-                ),
-                _empty_dir("tmp"),
-                _setup_volume(),
-            ],
-        )
-
-    def _settings(self) -> list[kubernetes.core.v1.EnvVarArgs]:
-        return _settings(urlsplit(self._args.webhook_url).hostname or "")
-
-    def _passwords(self) -> kubernetes.core.v1.EnvFromSourceArgs:
-        return kubernetes.core.v1.EnvFromSourceArgs(
-            secret_ref=kubernetes.core.v1.SecretEnvSourceArgs(name="gitea-users")
         )
 
 
-def _settings(webhook_host: str) -> list[kubernetes.core.v1.EnvVarArgs]:
+def container(args: GitServerArgs) -> ContainerSpec:
+    """Return the container (https://docs.gitea.com/installation/install-with-docker-rootless)."""
+    return ContainerSpec(
+        name=args.container,
+        stack=args.stack,
+        image=versions.GITEA_IMAGE,
+        network=args.network,
+        alias=HOST,
+        ports=[f"{args.bind_address}:{port}:{HTTP}" for port in args.ports],
+        mount=DATA,
+        script=START,
+        environment=_settings(urlsplit(args.webhook_url).hostname or ""),
+        # Its configuration is with its data.
+        temporary=["/tmp", "/etc/gitea"],  # noqa: S108 - in the container
+        memory="512m",
+    )
+
+
+def _settings(webhook_host: str) -> dict[str, str]:
     """Return Gitea's settings (https://docs.gitea.com/administration/config-cheat-sheet) as environment variables.
 
     Args:
         webhook_host: the only host that webhooks may reach.
     """
-    values = {
+    return {
+        "GITEA_APP_INI": f"{DATA}/app.ini",
         "GITEA__server__ROOT_URL": f"http://{HOST}:{HTTP}/",
         "GITEA__server__DISABLE_SSH": "true",
         "GITEA__server__START_SSH_SERVER": "false",
         "GITEA__server__OFFLINE_MODE": "true",
         "GITEA__database__DB_TYPE": "sqlite3",
         "GITEA__security__INSTALL_LOCK": "true",
-        # Webhooks reach Argo CD, and nothing else in the cluster.
-        "GITEA__webhook__ALLOWED_HOST_LIST": webhook_host,
+        "GITEA__security__SECRET_KEY_URI": f"file:{DATA}/secret_key",
+        # Webhooks reach Argo CD, and nothing else.
+        "GITEA__security__ALLOWED_HOST_LIST": webhook_host,
         "GITEA__service__DISABLE_REGISTRATION": "true",
         "GITEA__service__REQUIRE_SIGNIN_VIEW": "true",
         "GITEA__openid__ENABLE_OPENID_SIGNIN": "false",
@@ -273,46 +204,3 @@ def _settings(webhook_host: str) -> list[kubernetes.core.v1.EnvVarArgs]:
         "GITEA__cron__ENABLED": "false",
         "GITEA__log__LEVEL": "Warn",
     }
-    secret_key = kubernetes.core.v1.EnvVarSourceArgs(
-        secret_key_ref=kubernetes.core.v1.SecretKeySelectorArgs(name="gitea-key", key="SECRET_KEY")
-    )
-    return [
-        *(kubernetes.core.v1.EnvVarArgs(name=key, value=value) for key, value in values.items()),
-        # What Gitea encrypts in its database, such as the users' second factors; without one, a key that all know.
-        kubernetes.core.v1.EnvVarArgs(name="GITEA__security__SECRET_KEY", value_from=secret_key),
-    ]
-
-
-def _setup_files(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the ConfigMap's data: the script, and the repository's files, whose names can't have a slash."""
-    script = (Path(__file__).parent / "gitea-setup.sh").read_text(encoding="utf-8")
-    return {"gitea-setup.sh": script} | {f"file.{path.replace('/', '__')}": content for path, content in files.items()}
-
-
-def _setup_volume() -> kubernetes.core.v1.VolumeArgs:
-    return kubernetes.core.v1.VolumeArgs(
-        name="setup", config_map=kubernetes.core.v1.ConfigMapVolumeSourceArgs(name="gitea-setup")
-    )
-
-
-def _setup_mount() -> kubernetes.core.v1.VolumeMountArgs:
-    return kubernetes.core.v1.VolumeMountArgs(name="setup", mount_path="/setup", read_only=True)
-
-
-def _empty_dir(name: str) -> kubernetes.core.v1.VolumeArgs:
-    return kubernetes.core.v1.VolumeArgs(name=name, empty_dir=kubernetes.core.v1.EmptyDirVolumeSourceArgs())
-
-
-def _resources() -> kubernetes.core.v1.ResourceRequirementsArgs:
-    return kubernetes.core.v1.ResourceRequirementsArgs(
-        requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "512Mi"}
-    )
-
-
-def _probe(period: int, failures: int) -> kubernetes.core.v1.ProbeArgs:
-    return kubernetes.core.v1.ProbeArgs(
-        http_get=kubernetes.core.v1.HTTPGetActionArgs(path="/api/healthz", port="http"),
-        period_seconds=period,
-        failure_threshold=failures,
-        timeout_seconds=5,
-    )

@@ -124,6 +124,8 @@ def k3d_config(args: K3dClusterArgs) -> dict[str, Any]:
         "servers": settings.servers,
         "agents": settings.agents,
         "image": settings.image,
+        # Made before the cluster and left by k3d: what stands beside the cluster stays on it.
+        "network": settings.name,
         "kubeAPI": {"host": settings.bind_address, "hostIP": settings.bind_address, "hostPort": str(settings.api_port)},
         "ports": [
             {"port": f"{settings.bind_address}:{host_port}:{port.node_port}", "nodeFilters": ["server:0:direct"]}

@@ -14,6 +14,7 @@ import pulumi
 from components.core import versions
 from components.core.errors import LabError, all_of
 from components.core.run import run
+from components.docker import container as containers
 from components.docker import engine as docker_engine
 from components.k3d import provider as k3d_provider
 
@@ -40,7 +41,9 @@ def require_tools(tools: Iterable[str]) -> None:
         )
 
 
-def check_k3d(cluster: ClusterSettings, ports: Iterable[int], stack: str, *, preview: bool) -> None:
+def check_k3d(
+    cluster: ClusterSettings, ports: Iterable[int], stack: str, beside: Iterable[str], *, preview: bool
+) -> None:
     """Stop unless a k3d cluster can be created, or is ours already.
 
     A preview on a machine that could not create it goes on: it only says what would be done.
@@ -49,6 +52,7 @@ def check_k3d(cluster: ClusterSettings, ports: Iterable[int], stack: str, *, pre
         cluster: its settings.
         ports: the ports of this host that it needs.
         stack: whose cluster it is.
+        beside: names of the containers that stand beside it, each with a volume of its name.
         preview: whether nothing is going to be created.
 
     Raises:
@@ -65,9 +69,12 @@ def check_k3d(cluster: ClusterSettings, ports: Iterable[int], stack: str, *, pre
     # Every `up` waits for the answers, so that all are asked for at the same time.
     with ThreadPoolExecutor() as pool:
         version, foreign = pool.submit(_check_version), pool.submit(k3d_provider.refuse_foreign, cluster.name, stack)
+        things = [("network", cluster.name), *((kind, name) for name in beside for kind in ("container", "volume"))]
+        others = [pool.submit(containers.refuse_foreign, kind, name, stack) for kind, name in things]
         nodes = pool.submit(docker_engine.containers, f"{k3d_provider.STACK_LABEL}={stack}")
     version.result()
-    foreign.result()
+    for each in (foreign, *others):
+        each.result()
     # Also those of a cluster of ours with another name, which the one that is wanted takes the place of.
     ours = {port for node in nodes.result() for port in node.ports}
     # The same one for every port when it is about the address.

@@ -18,12 +18,13 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvide
 from components.core import wait
 from components.core.errors import LabError
 from components.core.run import CommandError, run
+from components.docker import container as containers
 from components.docker import engine as docker_engine
 
 CLUSTER_LABEL: Final = "k3d.cluster"
 ROLE_LABEL: Final = "k3d.role"
-STACK_LABEL: Final = "iot.stack"
-CONFIG_LABEL: Final = "iot.config"
+STACK_LABEL: Final = containers.STACK_LABEL
+CONFIG_LABEL: Final = containers.CONFIG_LABEL
 ID_LABEL: Final = "iot.id"
 NODE_ROLES: Final = ("server", "agent")
 # Where K3s looks for archives of images when it starts: https://docs.k3s.io/installation/airgap
@@ -182,11 +183,14 @@ class K3dClusterProvider(ResourceProvider):
             )
         if Found(_props["name"]).belongs_to(_props["stack"]):
             _delete(_props["name"])
+        containers.leave_network(_props["name"], _props["stack"])
 
 
 def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
     for image in props["images"]:
         docker_engine.ensure_image(image)
+    containers.refuse_foreign("network", props["name"], props["stack"])
+    containers.ensure_network(props["name"], props["stack"])
     config = json.loads(props["config"])
     filters = ["server:*", *(["agent:*"] if config.get("agents") else [])]
     labels = {STACK_LABEL: props["stack"], CONFIG_LABEL: wanted, ID_LABEL: cluster_id}

@@ -13,15 +13,17 @@ from components.core import names, versions
 from components.core.cluster import Cluster, ExistingCluster, ExistingClusterArgs
 from components.core.run import module, module_hash
 from components.core.settings import IMAGE
+from components.docker import container as containers
 from components.docker.image import AppImage, AppImageArgs, package_index
-from components.gitops import argocd, manifests
 from components.gitops import chart as charts
+from components.gitops import manifests, rescue
 from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
 from components.gitops.git_server import OWNER, REPOSITORY, GitRepository, GitServer, GitServerArgs
 from components.k3d import preflight
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
+from components.k3d.provider import Found
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +65,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
             timeout=settings.timeout,
         ),
     )
-    repository = _repository(settings, root, cluster, argo, images)
+    repository = _repository(settings, root, argo)
     project = GitOpsProject(
         "iot",
         GitOpsProjectArgs(
@@ -101,9 +103,12 @@ def _cluster(settings: Settings, root: Path) -> tuple[Cluster, Path | None]:
         preflight.require_tools([] if is_dry_run() else ["kubectl"])
         args = ExistingClusterArgs(kubeconfig=wanted.kubeconfig, context=wanted.context)
         return ExistingCluster("cluster", args).cluster, None
-    ports = (settings.app_port, settings.argocd_port, *([] if settings.git.url else [settings.git_port]))
+    ports = (settings.app_port, settings.argocd_port)
+    embedded = not settings.git.url
     host_ports = [wanted.api_port, *(port for each in ports for port in each.host_ports)]
-    preflight.check_k3d(wanted, host_ports, settings.stack, preview=is_dry_run())
+    host_ports += settings.git.ports if embedded else ()
+    beside = [_git_container(settings)] if embedded else []
+    preflight.check_k3d(wanted, host_ports, settings.stack, beside, preview=is_dry_run())
     kept = root / ".lab" / "images" / f"k3s-{hashlib.sha256(wanted.image.encode()).hexdigest()[:12]}.tar"
     archive = wanted.images_archive or (kept if kept.is_file() else None)
     made = K3dCluster(
@@ -152,8 +157,8 @@ class _Images:
         return self.bring(names.APP, [str(self._settings.image.reference)])
 
 
-def _repository(settings: Settings, root: Path, cluster: Cluster, argo: ArgoCd, images: _Images) -> GitRepository:
-    """Return the repository that is set, or the one of an embedded Git server."""
+def _repository(settings: Settings, root: Path, argo: ArgoCd) -> GitRepository:
+    """Return the repository that is set, or the one of an embedded Git server, which does not wait for the cluster."""
     git = settings.git
     if git.url:
         return GitRepository(
@@ -166,20 +171,33 @@ def _repository(settings: Settings, root: Path, cluster: Cluster, argo: ArgoCd, 
             push_password=None,
             ready=[],
         )
+    wanted, container = settings.cluster, _git_container(settings)
+    if not is_dry_run() and not containers.inspect("container", container):
+        found = Found(wanted.name)
+        if found.belongs_to(settings.stack) and found.servers:
+            rescue.from_node(found.servers[0], settings.stack)
     server = GitServer(
         "gitea",
         GitServerArgs(
-            cluster=cluster,
-            node_port=settings.git_port.node_port,
-            push_url=f"{_url(settings, settings.git_port)}/{OWNER}/{REPOSITORY}.git",
+            container=container,
+            network=wanted.name,
+            stack=settings.stack,
+            bind_address=wanted.bind_address,
+            ports=git.ports,
+            push_url=f"http://{wanted.node_host}:{git.ports[0]}/{OWNER}/{REPOSITORY}.git",
             files=_first_commit(settings, root),
-            webhook_url=argocd.WEBHOOK_URL,
+            restore=git.restore,
+            webhook_url=f"http://k3d-{wanted.name}-server-0:{settings.argocd_port.node_port}/api/webhook",
             webhook_secret=argo.webhook_secret,
-            images=images.bring("gitea", [versions.GITEA_IMAGE]),
             timeout=settings.timeout,
         ),
     )
     return server.repository
+
+
+def _git_container(settings: Settings) -> str:
+    """Return the name of the embedded Git server's container and volume."""
+    return f"{settings.cluster.name}-git"
 
 
 def _first_commit(settings: Settings, root: Path) -> dict[str, str]:
@@ -233,6 +251,7 @@ def _outputs(settings: Settings, cluster: Cluster, argo: ArgoCd, repository: Git
             "revision": settings.git.revision,
             "path": settings.git.path,
             "username": repository.push_username,
+            "container": "" if settings.git.url else _git_container(settings),
         },
         "gitPassword": repository.push_password or "",
         # With what Argo CD reads it; who asks for it may not be able to.

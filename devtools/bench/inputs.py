@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from components.docker import engine as docker_engine
+from components.gitops import git_provider
 from components.k3d import provider as k3d_provider
 from devtools.graph import STAND_IN
 
 if TYPE_CHECKING:
     from devtools.graph import Graph, Node
 
+GIT: Final = "pulumi-python:dynamic/git:Server"
 NODES: Final = "pulumi-python:dynamic/k3d:Nodes"
 RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 IMAGE: Final = "docker:index/image:Image"
@@ -32,7 +34,7 @@ class Inputs:
     Attributes:
         folder: where.
         environment: for the script, besides the files.
-        images: all that the cluster's pods and its nodes run, but the app's own.
+        images: all that the cluster's pods, its nodes and the Git server run, but the app's own.
     """
 
     folder: Path
@@ -70,7 +72,7 @@ def write(graph: Graph, folder: Path) -> Inputs:
         folder: readable by its owner only: the Secrets in it are plain.
     """
     fill = Secrets().fill
-    (nodes,), (release,) = graph.of_type(NODES), graph.of_type(RELEASE)
+    (nodes,), (release,), (git,) = graph.of_type(NODES), graph.of_type(RELEASE), graph.of_type(GIT)
     built = [node.inputs for node in graph.of_type(IMAGE)]
     references = [each["imageName"] for each in built]
     # Each image once: it is saved by one Command and loaded by another.
@@ -82,6 +84,9 @@ def write(graph: Graph, folder: Path) -> Inputs:
     late = [node for node in objects if _is_late(node)]
     _dump(folder / "cluster.yaml", [fill(node.inputs) for node in objects if node not in late])
     _dump(folder / "gitops.yaml", [fill(node.inputs) for node in late])
+    server = git_provider.spec(git.inputs)
+    (folder / "git-run.txt").write_text("".join(f"{each}\0" for each in server.command()), encoding="utf-8")
+    (folder / "git-setup.sh").write_text(git_provider.setup(fill(git.inputs), ""), encoding="utf-8")
     (folder / "images.txt").write_text("".join(f"{each}\n" for each in [*brought, *references]), encoding="utf-8")
     tags = [each.rpartition(":")[2] for each in references]
     (folder / "versions.txt").write_text("".join(f"{tag}\n" for tag in tags), encoding="utf-8")
@@ -89,12 +94,13 @@ def write(graph: Graph, folder: Path) -> Inputs:
         folder=folder,
         environment={
             "CLUSTER": nodes.inputs["name"],
+            "GIT": server.name,
             "CHART": release.inputs["chart"],
             "REPOSITORY": references[0].rpartition(":")[0],
             "PYTHON_IMAGE": built[0]["build"]["args"]["PYTHON_IMAGE"],
             "TIMEOUT": str(nodes.inputs["timeout"]),
         },
-        images=[*brought, *nodes.inputs["images"]],
+        images=[*brought, *nodes.inputs["images"], server.image],
     )
 
 

@@ -6,12 +6,13 @@
 #   devtools/bench/p3.sh down FOLDER    remove it again
 #
 # FOLDER is written by devtools/bench/inputs.py from the program itself, so that both make the same things: k3d.yaml,
-# values.yaml, cluster.yaml and gitops.yaml, and the lists images.txt and versions.txt.
-# Environment: CLUSTER, CHART (a path), REPOSITORY (of the app's image), PYTHON_IMAGE (its base), TIMEOUT (seconds).
+# values.yaml, cluster.yaml and gitops.yaml, the lists images.txt and versions.txt, git-run.txt (the command that runs
+# Git, its words ended by NUL) and git-setup.sh.
+# Environment: CLUSTER, GIT (name of its container), CHART (a path), REPOSITORY (of the app's image), PYTHON_IMAGE (its base), TIMEOUT (seconds).
 set -euo pipefail
 umask 077
 
-: "${CLUSTER:?}" "${CHART:?}" "${REPOSITORY:?}" "${PYTHON_IMAGE:?}" "${TIMEOUT:?}"
+: "${CLUSTER:?}" "${GIT:?}" "${CHART:?}" "${REPOSITORY:?}" "${PYTHON_IMAGE:?}" "${TIMEOUT:?}"
 folder=$2
 export KUBECONFIG=$folder/kubeconfig
 
@@ -25,6 +26,11 @@ up() {
       --tag "$REPOSITORY:$version" app
   done <"$folder/versions.txt"
 
+  step start Git
+  docker network create "$CLUSTER"
+  docker volume create "$GIT"
+  xargs -0 env <"$folder/git-run.txt"
+
   step create the cluster
   k3d cluster create --config "$folder/k3d.yaml" --timeout "${TIMEOUT}s"
   k3d kubeconfig get "$CLUSTER" >"$KUBECONFIG"
@@ -33,14 +39,14 @@ up() {
   # shellcheck disable=SC2046 # one argument for each image; an image's name has no space
   k3d image import --cluster "$CLUSTER" $(cat "$folder/images.txt")
 
-  step apply namespaces, secrets and Gitea
+  step apply namespaces and secrets
   kubectl apply --filename "$folder/cluster.yaml"
 
   step install Argo CD
   helm install argocd "$CHART" --namespace argocd --values "$folder/values.yaml" --wait --timeout "${TIMEOUT}s"
 
-  step wait for Gitea
-  kubectl --namespace gitea rollout status deployment/gitea --timeout "${TIMEOUT}s"
+  step set Git up
+  docker exec --interactive "$GIT" sh -s <"$folder/git-setup.sh"
 
   step apply the project and the Application
   kubectl apply --filename "$folder/gitops.yaml"
@@ -56,6 +62,10 @@ down() {
   local version
   step delete the cluster
   k3d cluster delete "$CLUSTER"
+  step remove Git
+  docker rm --force --volumes "$GIT"
+  docker volume rm "$GIT"
+  docker network rm "$CLUSTER"
   step remove the images
   while read -r version; do
     docker image rm --force "$REPOSITORY:$version"

@@ -7,23 +7,27 @@ import shutil
 from typing import TYPE_CHECKING
 
 from components.core.errors import LabError
+from components.gitops import git_backups
 from lab.host import local, paths
-from lab.host.console import say
+from lab.host.console import ask, say
 from lab.live import stack
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """Add the command's arguments."""
+    parser.add_argument("--discard", action="store_true", help="also what users have made, without a question")
 
 
-def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has them
+def run(args: argparse.Namespace) -> int:
     """Remove both folders.
 
     Raises:
-        LabError: a stack has resources, which nothing would know about any more.
+        LabError: a stack has resources, which nothing would know about any more, or users have made something that
+            nobody said is to go.
     """
     up = [name for name, count in local.states().items() if count]
     if local.has_own_backend():
@@ -38,9 +42,24 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has th
             why="its secrets are encrypted with .lab/passphrase",
             fix=f"set PULUMI_BACKEND_URL to where it is, or remove the line `{local.SALT}` when it is gone",
         )
+    if made := _made_by_users():
+        for path in made:
+            say(f"{path.relative_to(paths.ROOT)} is yours")
+        if not args.discard and not ask("remove that, too?"):
+            raise LabError(
+                f"nothing is removed: {', '.join(str(path.relative_to(paths.ROOT)) for path in made)}",
+                why="what you have pushed or cloned is there",
+                fix='move it away, or make clean ARGS="--discard"',
+            )
     local.forget_salts()
     for folder in (paths.LAB, paths.VENV):
         if folder.exists():
             shutil.rmtree(folder)
             say(f"removed {folder.relative_to(paths.ROOT)}")
     return 0
+
+
+def _made_by_users() -> list[Path]:
+    """Return what is in .lab that nothing can make again: bundles of Git, and the clone that has no other place."""
+    clone = paths.LAB / "repository"
+    return [*git_backups.kept(paths.LAB / git_backups.FOLDER.name), *([clone] if clone.exists() else [])]

@@ -71,7 +71,7 @@ class Remote:
         username: who may push; empty when Git's own credentials are used.
         password: of that user.
         may_ask: whether Git may ask on the terminal, where there is one and no password is known.
-        is_ours: whether it is the embedded server's.
+        container: of the embedded server; empty when it is another one.
     """
 
     url: str
@@ -80,7 +80,7 @@ class Remote:
     username: str = ""
     password: str = ""
     may_ask: bool = True
-    is_ours: bool = False
+    container: str = ""
 
     def __repr__(self) -> str:
         """Leave the password out, wherever this is shown."""
@@ -105,7 +105,7 @@ def remote(outputs: Mapping[str, Any]) -> Remote:
         path=found["path"],
         username=found.get("username") or "",
         password=outputs.get("gitPassword") or "",
-        is_ours=bool(found.get("username")),
+        container=found.get("container") or "",
     )
 
 
@@ -263,7 +263,7 @@ def _environment(source: Remote, *, interactive: bool) -> dict[str, str]:
         env |= {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never"}
     if source.password:
         env |= {"IOT_GIT_USERNAME": source.username, "IOT_GIT_PASSWORD": source.password}
-    if source.is_ours:
+    if source.container:
         # The embedded server is on this host: a proxy for the outside world does not know it.
         for name in ("no_proxy", "NO_PROXY"):
             env[name] = ",".join(filter(None, [env.get(name), urlsplit(source.url).hostname]))
@@ -300,8 +300,8 @@ def _explained(source: Remote, command: str, said: str) -> LabError:  # noqa: PL
 
 
 def _credentials_fix(source: Remote) -> str:
-    if source.is_ours:
-        return "set it to what the stack knows: make kubectl ARGS='-n gitea rollout restart deployment/gitea'"
+    if source.container:
+        return f"set it to what the stack knows: docker rm --force {source.container}, then make up; no commit is lost"
     if source.password:
         return "give the stack a token that may read it: pulumi config set --secret iot:gitPassword --stack p3; make up"
     return f"make `git push` to {source.url} work by hand first (gh auth login, an SSH key, or a credential helper)"

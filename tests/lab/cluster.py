@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CLUSTER: Final = "iot-test"
 NODE: Final = f"k3d-{CLUSTER}-server-0"
+GIT: Final = f"{CLUSTER}-git"  # the container of the embedded Git server, and its volume
 APP: Final = "http://localhost:18888/"
 SETTINGS: Final[dict[str, Any]] = {
     "clusterName": CLUSTER,
@@ -50,6 +51,14 @@ def wait_settled(lab: Lab) -> None:
     eventually("Synced and Healthy", settled, lambda: json.dumps(application(lab))[:2000])
 
 
+def head(lab: Lab) -> str:
+    """Return the commit that Git has."""
+    outputs = lab.outputs()
+    login = f"http://{outputs['git']['username']}:{outputs['gitPassword']}@"
+    url = outputs["git"]["url"].replace("http://", login)
+    return lab.run("git", "ls-remote", url, "refs/heads/main").stdout.split()[0]
+
+
 def left(before: dict[str, set[str]]) -> dict[str, set[str]]:
     """Return what Docker has, of each kind, and had not before. What others removed meanwhile is not in it."""
     after = docker_things()
@@ -59,4 +68,10 @@ def left(before: dict[str, set[str]]) -> dict[str, set[str]]:
 def remove(lab: Lab) -> None:
     """Destroy a lab, whatever state it is in, and then what a failed destroy has left."""
     lab.pulumi("destroy", "--skip-preview", check=False)
-    subprocess.run(["k3d", "cluster", "delete", CLUSTER], check=False, capture_output=True, timeout=120)
+    for command in (
+        ["k3d", "cluster", "delete", CLUSTER],
+        ["docker", "rm", "--force", "--volumes", GIT],
+        ["docker", "volume", "rm", "--force", GIT],
+        ["docker", "network", "rm", CLUSTER],
+    ):
+        subprocess.run(command, check=False, capture_output=True, timeout=120)

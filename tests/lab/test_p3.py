@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.lab import cluster, reader
-from tests.lab.cluster import CLUSTER, NODE, message, wait_settled
+from tests.lab.cluster import CLUSTER, GIT, NODE, message, wait_settled
 from tests.lab.lab import Lab, answer, docker_things, eventually
 
 if TYPE_CHECKING:
@@ -73,9 +73,10 @@ def test_the_namespaces_and_the_pod_are_there(lab: Lab) -> None:
 
 
 def test_ports_listen_on_loopback_only(lab: Lab) -> None:
-    inspected = lab.run("docker", "inspect", NODE, "--format", "{{json .HostConfig.PortBindings}}").stdout
-    addresses = {binding["HostIp"] for bindings in json.loads(inspected).values() for binding in bindings}
-    assert addresses == {"127.0.0.1"}
+    for name in (NODE, GIT):
+        inspected = lab.run("docker", "inspect", name, "--format", "{{json .HostConfig.PortBindings}}").stdout
+        addresses = {binding["HostIp"] for bindings in json.loads(inspected).values() for binding in bindings}
+        assert addresses == {"127.0.0.1"}, name
 
 
 def test_argocd_lets_the_administrator_in_and_nobody_else(lab: Lab) -> None:
@@ -104,6 +105,9 @@ def test_no_secret_is_in_the_state_in_plain_text(lab: Lab) -> None:
     node = json.loads(lab.kubectl("config", "view", "--raw", "-o", "json"))["users"][0]["user"]
     for secret in (outputs["argocdPassword"], outputs["gitPassword"], node["client-key-data"]):
         assert secret not in state
+    container = lab.run("docker", "inspect", GIT).stdout
+    assert outputs["gitPassword"] not in state + container
+    assert outputs["gitReader"]["password"] not in state + container
 
 
 def test_a_second_up_changes_nothing(lab: Lab) -> None:
@@ -129,7 +133,7 @@ def test_what_the_page_of_p3_says_of_a_lab_that_is_up_can_be_typed(lab: Lab) -> 
 
     shown = {
         "k3d-iot-cluster-server-0": reader.has(NODE),
-        "argocd, dev, gitea": reader.has("argocd ", "dev ", "gitea "),
+        "argocd, dev": reader.has("argocd ", "dev "),
         "the app": lambda said: said.count("flask-app-") == said.count("Running") == 1,
         "Synced, Healthy": reader.has("Synced", "Healthy"),
         '{"status":"ok","message":"v1"}': reader.has('{"status":"ok","message":"v1"}'),
@@ -259,20 +263,59 @@ def test_a_cluster_that_is_stopped_is_started(lab: Lab) -> None:
     cluster.answers("v1", seconds=180)
 
 
-def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up(lab: Lab) -> None:
+def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up_in_the_version_that_git_has(
+    lab: Lab,
+) -> None:
+    lab.command("release", "v2")
+    pushed = cluster.head(lab)
     lab.run("k3d", "cluster", "delete", CLUSTER)
     assert "replace" in lab.pulumi("preview")
     lab.pulumi("up", "--skip-preview")
-    cluster.answers("v1")
+    cluster.answers("v2")
+    assert cluster.head(lab) == pushed
+    assert cluster.application(lab)["sync"]["revision"] == pushed
     assert "unchanged" in lab.pulumi("up", "--skip-preview")
 
 
-def test_refresh_notices_the_loss_too_and_up_rebuilds(lab: Lab) -> None:
+def test_refresh_notices_the_loss_of_cluster_git_and_images_too_and_up_rebuilds(lab: Lab) -> None:
+    pushed = cluster.head(lab)
     lab.run("k3d", "cluster", "delete", CLUSTER)
+    lab.run("docker", "rm", "--force", GIT)
     lab.run("docker", "image", "rm", "--force", "iot-lab/flask-app:v1", "iot-lab/flask-app:v2")
     lab.pulumi("refresh", "--skip-preview")
     lab.pulumi("up", "--skip-preview")
-    cluster.answers("v1")
+    cluster.answers("v2")
+    assert cluster.head(lab) == pushed
+
+
+def test_a_lost_git_container_comes_back_with_what_was_pushed(lab: Lab) -> None:
+    pushed = cluster.head(lab)
+    lab.run("docker", "rm", "--force", GIT)
+    assert "update" in lab.pulumi("preview")
+    lab.pulumi("up", "--skip-preview")
+    assert cluster.head(lab) == pushed
+    # Argo CD is told of a push again.
+    lab.command("release", "v1")
+    assert message() == "v1"
+
+
+def test_a_lost_volume_of_git_is_filled_anew(lab: Lab) -> None:
+    lab.run("docker", "rm", "--force", GIT)
+    lab.run("docker", "volume", "rm", GIT)
+    assert "update" in lab.pulumi("preview")
+    lab.pulumi("up", "--skip-preview")
+    lab.command("release", "v2")
+    assert message() == "v2"
+
+
+def test_other_ports_and_nodes_lose_no_commit(lab: Lab) -> None:
+    pushed = cluster.head(lab)
+    lab.set("argocdPorts", [18081])
+    lab.set("gitPorts", [18004])
+    said = lab.pulumi("up", "--skip-preview")
+    assert "replaced" in said
+    assert cluster.head(lab) == pushed
+    cluster.answers("v2")
 
 
 def test_a_run_that_was_killed_is_gone_on_with(lab: Lab) -> None:
@@ -290,7 +333,7 @@ def test_a_run_that_was_killed_is_gone_on_with(lab: Lab) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "an earlier run of p3 was killed" in done.stderr
-    cluster.answers("v1")
+    cluster.answers("v2")
 
 
 def test_a_foreign_cluster_of_that_name_is_left_alone(lab: Lab) -> None:
@@ -319,11 +362,43 @@ def test_a_foreign_cluster_of_that_name_is_left_alone(lab: Lab) -> None:
         lab.run("docker", "rm", "--force", NODE)
 
 
+def test_a_foreign_container_with_the_name_of_git_is_left_alone(lab: Lab) -> None:
+    lab.run("docker", "rm", "--force", GIT)
+    lab.run("docker", "run", "--detach", "--name", GIT, "--entrypoint", "sleep", "python:3.13-slim", "600")
+    try:
+        said = lab.pulumi("up", "--skip-preview", check=False)
+        assert f"A Docker container {GIT} is here already, and this project did not make it" in said
+        assert "Traceback" not in said
+        assert lab.run("docker", "inspect", "--format", "{{.State.Running}}", GIT).stdout.strip() == "true"
+    finally:
+        lab.run("docker", "rm", "--force", GIT)
+
+
+def bundles(lab: Lab) -> list[Path]:
+    return sorted((lab.folder / ".lab" / "backups" / "p3").rglob("*.bundle"))
+
+
+def test_what_was_pushed_outlives_destroy(lab: Lab, before: dict[str, set[str]]) -> None:
+    """It is lost as a whole here, and has only its volume."""
+    assert bundles(lab) == []
+    said = lab.shell("make destroy")
+    (kept,) = bundles(lab)
+    assert f"kept what was pushed to Git: {kept.relative_to(lab.folder)}" in said.stdout + said.stderr
+    assert cluster.left(before) == {}
+    pushed = lab.run("git", "bundle", "list-heads", str(kept), "refs/heads/main").stdout.split()[0]
+    lab.shell("make up")
+    assert cluster.head(lab) == pushed
+    cluster.answers("v2")
+
+
 def test_destroy_with_the_cluster_gone_leaves_nothing_and_can_be_repeated(
     lab: Lab, before: dict[str, set[str]]
 ) -> None:
+    lab.run("k3d", "cluster", "delete", CLUSTER)
     typed = [line for line, _, _ in reader.lines("README.md") if line == "make destroy"]
     assert len(typed) == 2
     for line in typed:
         lab.shell(line)
     assert cluster.left(before) == {}
+    # Nothing was pushed since the last one, which is the newest still.
+    assert len(bundles(lab)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ def test_the_script_applies_every_object_that_the_program_makes(made: graph.Grap
     objects = [node.inputs for node in made.nodes if node.type.startswith("kubernetes:") and "kind" in node.inputs]
     applied = documents(written.folder, "cluster.yaml", "gitops.yaml")
     assert sorted(map(identity, applied)) == sorted(map(identity, objects))
-    assert {"Deployment", "Application", "AppProject", "Namespace"} <= {each["kind"] for each in applied}
+    assert {"Secret", "Application", "AppProject", "Namespace"} <= {each["kind"] for each in applied}
 
 
 def test_what_needs_argo_cd_comes_after_it(written: inputs.Inputs) -> None:
@@ -67,12 +68,11 @@ def test_secrets_are_random_and_agree_with_each_other(written: inputs.Inputs) ->
     everything = "".join(path.read_text(encoding="utf-8") for path in written.folder.iterdir())
     assert graph.STAND_IN not in everything
     assert "{'secret'" not in everything
-    users = next(
-        each for each in documents(written.folder, "cluster.yaml") if each["metadata"]["name"] == "gitea-users"
-    )
+    lines = (written.folder / "git-setup.sh").read_text(encoding="utf-8").splitlines()
+    given = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=", line))
     (values,) = documents(written.folder, "values.yaml")
-    assert users["stringData"]["WEBHOOK_SECRET"] == values["configs"]["secret"]["gogsSecret"]
-    assert users["stringData"]["OWNER_PASSWORD"] != users["stringData"]["READER_PASSWORD"]
+    assert given["WEBHOOK_SECRET"] == values["configs"]["secret"]["gogsSecret"]
+    assert given["OWNER_PASSWORD"] != given["READER_PASSWORD"]
 
 
 def test_the_cluster_is_the_one_of_the_program(written: inputs.Inputs) -> None:
@@ -84,7 +84,7 @@ def test_the_cluster_is_the_one_of_the_program(written: inputs.Inputs) -> None:
     ]
     images = (written.folder / "images.txt").read_text(encoding="utf-8").split()
     assert len(images) == len(set(images))
-    assert {versions.ARGOCD_IMAGE, versions.REDIS_IMAGE, versions.GITEA_IMAGE, "iot-lab/flask-app:v2"} <= set(images)
+    assert {versions.ARGOCD_IMAGE, versions.REDIS_IMAGE, "iot-lab/flask-app:v2"} <= set(images)
 
 
 def test_the_script_does_its_steps_in_order_and_stops_at_a_failure(
@@ -104,7 +104,16 @@ def test_the_script_does_its_steps_in_order_and_stops_at_a_failure(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0] == "step: build the images"
     ran = [" ".join(line.split()[:2]) for line in log.read_text(encoding="utf-8").splitlines()]
-    order = ["docker build", "k3d cluster", "k3d image", "kubectl apply", "helm install", "kubectl apply"]
+    order = [
+        "docker build",
+        "docker network",
+        "docker run",
+        "k3d cluster",
+        "k3d image",
+        "kubectl apply",
+        "helm install",
+        "kubectl apply",
+    ]
     positions = [ran.index(order[0])]
     for each in order[1:]:
         positions.append(ran.index(each, positions[-1] + 1))

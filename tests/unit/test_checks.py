@@ -128,12 +128,14 @@ def test_a_mistake_in_argo_cds_own_kinds_is_found(kind: str, keys: tuple[str, ..
     assert str(found).startswith("p3 ")
 
 
-def test_what_a_pod_needs_has_to_be_there() -> None:
-    its = objects.of_program(built("p3"))
-    without = [each for each in its if each.content["kind"] not in {"ConfigMap", "Secret"}]
-    told = " ".join(str(each) for each in references.findings(without))
-    assert "there is no ConfigMap gitea-setup" in told
-    assert "there is no Secret gitea-users" in told
+def test_what_a_pod_needs_has_to_be_there(folder: Path) -> None:
+    image = "          image: iot-lab/flask-app:v1\n"
+    edit(
+        folder, image, f"{image}          envFrom: [{{configMapRef: {{name: none}}}}, {{secretRef: {{name: gone}}}}]\n"
+    )
+    told = " ".join(found_in(folder))
+    assert "there is no ConfigMap none" in told
+    assert "there is no Secret gone" in told
 
 
 def test_a_route_needs_its_service() -> None:

@@ -25,6 +25,9 @@ pytestmark = pytest.mark.unit
 
 # As they are in states. Never change one: what has it could not be destroyed any more.
 RECORDED = {
+    "git-server": (
+        "gASVRgAAAAAAAACMF2NvbXBvbmVudHMuY29yZS5keW5hbWljlIwIUHJvdmlkZXKUk5QpgZR9lIwHc3ViamVjdJSMCmdpdC1zZXJ2ZXKUc2Iu"
+    ),
     "image-presence": (
         "gASVSgAAAAAAAACMF2NvbXBvbmVudHMuY29yZS5keW5hbWljlIwIUHJvdmlkZXKUk5QpgZR9lIwHc3Vi"
         "amVjdJSMDmltYWdlLXByZXNlbmNllHNiLg=="

@@ -62,7 +62,7 @@ def existing(tmp_path: Path, build: Callable[..., graph.Graph]) -> Callable[[], 
     path.write_text(yaml.safe_dump({"contexts": [{"name": "mine"}], "current-context": "mine"}), encoding="utf-8")
 
     def asked() -> dict[str, Any]:
-        made = build("p3", kubeconfig=str(path), appImage="registry.example/app:v1")
+        made = build("p3", kubeconfig=str(path), gitUrl="https://github.com/me/iot", appImage="registry.example/app:v1")
         (provider,) = made.of_type("pulumi:providers:kubernetes")
         return {"path": str(path), **provider.inputs, **provider.options}
 

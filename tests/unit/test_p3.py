@@ -51,7 +51,7 @@ def github(build: Build) -> graph.Graph:
 
 @pytest.fixture(scope="module")
 def existing(build: Build, kubeconfig: str) -> graph.Graph:
-    return build("p3", kubeconfig=kubeconfig, appImage="broly20/flask-app-p3:v2")
+    return build("p3", kubeconfig=kubeconfig, gitUrl=GITHUB, appImage="broly20/flask-app-p3:v2")
 
 
 @pytest.fixture(scope="module", params=["embedded", "github", "existing", "registry"])
@@ -127,7 +127,7 @@ def test_all_that_is_made_in_our_own_cluster_goes_when_its_nodes_go(ours: str, r
 
 def test_images_are_saved_while_the_cluster_is_made_and_loaded_in_the_order_of_need(embedded: graph.Graph) -> None:
     (nodes,) = embedded.of_type("pulumi-python:dynamic/k3d:Nodes")
-    needed = ("argocd", "gitea", "flask-app")
+    needed = ("argocd", "flask-app")
     saves = [embedded.named(f"{name}-images-save") for name in needed]
     loads = [embedded.named(f"{name}-images-load") for name in needed]
 
@@ -204,9 +204,12 @@ def test_passwords_are_declared_secret_so_that_the_state_encrypts_them(any_p3: g
 
 
 def test_every_password_is_another_one(embedded: graph.Graph) -> None:
-    users = next(node for node in embedded.nodes if node.name == "gitea-users").inputs["stringData"]["secret"]
+    values = [node.name for node in embedded.of_type("pulumi-python:dynamic/random:Secret")]
+    server = embedded.named("gitea-server").inputs
+    given = {server[key]["secret"] for key in ("owner_password", "reader_password", "webhook_secret")}
 
-    assert len(set(users.values())) == len(users) == 3
+    assert len(set(values)) == len(values) == 5
+    assert given == {f"{graph.STAND_IN}-value-of-{name}" for name in ("gitea-owner", "gitea-reader", "argocd-webhook")}
 
 
 # --- images ----------------------------------------------------------------------------------------------------------
@@ -241,7 +244,6 @@ def test_every_image_is_one_that_versions_names(way: str, request: pytest.Fixtur
 def test_images_are_in_the_nodes_before_anything_runs_them(embedded: graph.Graph) -> None:
     waits = {
         "argocd-release": "argocd-images-load",
-        "gitea-server": "gitea-images-load",
         "flask-app-application": "flask-app-images-load",
     }
     for name, load in waits.items():
@@ -255,7 +257,6 @@ def test_every_image_that_the_lab_runs_is_brought_into_the_nodes(embedded: graph
     assert brought == {
         versions.ARGOCD_IMAGE,
         versions.REDIS_IMAGE,
-        versions.GITEA_IMAGE,
         *(f"{versions.APP_REPOSITORY}:{version}" for version in versions.APP_VERSIONS),
     }
 
@@ -268,7 +269,7 @@ def test_a_changed_image_is_brought_again(embedded: graph.Graph) -> None:
 
 
 def test_what_is_independent_does_not_wait_for_each_other(embedded: graph.Graph) -> None:
-    """The image's build beside the cluster's creation, Gitea beside Argo CD."""
+    """The image's build beside the cluster's creation, and Git beside both."""
     by_urn = {node.urn: node for node in embedded.nodes}
 
     def before(node: graph.Node) -> set[str]:
@@ -281,8 +282,8 @@ def test_what_is_independent_does_not_wait_for_each_other(embedded: graph.Graph)
     nodes, release, server = named("iot-cluster-nodes"), named("argocd-release"), named("gitea-server")
     assert nodes.urn not in before(named("flask-app-v1"))
     assert named("flask-app-v1").urn not in before(nodes) | before(release) | before(server)
-    assert release.urn not in before(server)
-    assert server.urn not in before(release)
+    assert not {nodes.urn, release.urn} & before(server)
+    assert server.urn not in before(nodes) | before(release)
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -329,8 +330,8 @@ def test_all_ports_are_on_loopback(embedded: graph.Graph) -> None:
         "127.0.0.1:30001:30001",
         "127.0.0.1:8080:30002",
         "127.0.0.1:30002:30002",
-        "127.0.0.1:30003:30003",
     ]
+    assert embedded.named("gitea-server").inputs["ports"] == ["127.0.0.1:30003:3000"]
 
 
 def test_ports_go_to_a_node_directly_because_there_is_no_load_balancer(embedded: graph.Graph) -> None:
@@ -376,8 +377,10 @@ def test_settings_of_the_cluster_reach_it(build: Build) -> None:
     assert [each["port"] for each in config["ports"]] == [
         "192.168.56.1:8000:30001",
         "192.168.56.1:8001:30002",
-        "192.168.56.1:8002:30003",
     ]
+    server = of.named("gitea-server").inputs
+    assert (server["ports"], server["name"], server["network"]) == (["192.168.56.1:8002:3000"], "mine-git", "mine")
+    assert config["network"] == "mine"
     (nodes,) = of.of_type("pulumi-python:dynamic/k3d:Nodes")
     assert (nodes.inputs["nodes"], nodes.inputs["timeout"], nodes.inputs["stack"]) == (5, 120, "p3")
     assert of.outputs["appUrl"] == "http://localhost:8000/"
@@ -499,8 +502,8 @@ def test_a_namespace_of_a_cluster_that_is_not_ours_outlives_the_stack(
 ) -> None:
     for of, kept in ((existing, True), (embedded, False)):
         namespaces = of.of_type("kubernetes:core/v1:Namespace")
-        assert len(namespaces) == 3
-        assert [node.options.get("retainOnDelete", False) for node in namespaces] == [kept] * 3
+        assert len(namespaces) == 2
+        assert [node.options.get("retainOnDelete", False) for node in namespaces] == [kept] * 2
 
 
 def test_only_what_has_a_node_port_is_reached_from_outside_its_namespace(embedded: graph.Graph) -> None:
@@ -514,8 +517,6 @@ def test_only_what_has_a_node_port_is_reached_from_outside_its_namespace(embedde
     assert found == {
         ("dev", "all"): (["Ingress"], []),
         ("dev", "flask-app"): (["Ingress"], [8080]),
-        ("gitea", "all"): (["Ingress"], []),
-        ("gitea", "gitea"): (["Ingress"], [3000]),
     }
     assert release(embedded)["values"]["global"]["networkPolicy"] == {"create": True, "defaultDenyIngress": True}
 
@@ -549,17 +550,16 @@ def test_up_waits_for_the_application_with_a_bound(build: Build) -> None:
 
 
 def test_the_embedded_server_starts_with_the_manifests_as_they_are(embedded: graph.Graph) -> None:
-    data = embedded.named("gitea-setup").inputs["data"]
+    files = embedded.named("gitea-server").inputs["files"]
 
-    for path in (ROOT / "manifests/p3").glob("*.yaml"):
-        assert data[f"file.manifests__p3__{path.name}"] == path.read_text(encoding="utf-8")
-    assert set(data) == {"gitea-setup.sh", *(key for key in data if key.startswith("file.manifests__p3__"))}
-    assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in data)
+    assert files == {
+        f"manifests/p3/{path.name}": path.read_text(encoding="utf-8") for path in (ROOT / "manifests/p3").glob("*.yaml")
+    }
 
 
 def test_the_first_commit_has_the_image_and_the_node_port_that_are_set(build: Build) -> None:
     of = build("p3", appImage="broly20/flask-app-p3:v1", appNodePort=31001, gitPath="apps")
-    manifest = of.named("gitea-setup").inputs["data"]["file.apps__deployment.yaml"]
+    manifest = of.named("gitea-server").inputs["files"]["apps/deployment.yaml"]
     deployment, service = yaml.safe_load_all(manifest)
 
     assert [each["image"] for each in deployment["spec"]["template"]["spec"]["containers"]] == [
@@ -568,39 +568,21 @@ def test_the_first_commit_has_the_image_and_the_node_port_that_are_set(build: Bu
     assert [each["nodePort"] for each in service["spec"]["ports"]] == [31001]
 
 
-def test_the_first_commit_can_have_an_image_by_its_digest(build: Build, kubeconfig: str) -> None:
-    reference = f"broly20/flask-app-p3@sha256:{'0' * 64}"
-    of = build("p3", appImage=reference, kubeconfig=kubeconfig)
-    data = of.named("gitea-setup").inputs["data"]
-
-    assert f"image: {reference}" in data["file.manifests__p3__deployment.yaml"]
-    assert of.outputs["image"] == "broly20/flask-app-p3"
-
-
 def test_the_embedded_server_has_no_open_registration_and_no_anonymous_reader(embedded: graph.Graph) -> None:
-    deployment = spec_of(embedded, "Deployment")
-    containers = deployment["template"]["spec"]["containers"] + deployment["template"]["spec"]["initContainers"]
+    settings = embedded.named("gitea-server").inputs["environment"]
 
-    assert len(containers) == 2
-    for container in containers:
-        settings = {each["name"]: each.get("value") for each in container["env"]}
-        assert settings["GITEA__service__DISABLE_REGISTRATION"] == "true"
-        assert settings["GITEA__service__REQUIRE_SIGNIN_VIEW"] == "true"
-        assert settings["GITEA__security__INSTALL_LOCK"] == "true"
+    assert settings["GITEA__service__DISABLE_REGISTRATION"] == "true"
+    assert settings["GITEA__service__REQUIRE_SIGNIN_VIEW"] == "true"
+    assert settings["GITEA__security__INSTALL_LOCK"] == "true"
 
 
-def test_the_embedded_servers_pod_meets_the_restricted_standard(embedded: graph.Graph) -> None:
-    pod = spec_of(embedded, "Deployment")["template"]["spec"]
+def test_webhooks_reach_argo_cd_on_the_clusters_network_and_nothing_else(embedded: graph.Graph) -> None:
+    server = embedded.named("gitea-server").inputs
+    port = release(embedded)["values"]["server"]["service"]["nodePortHttp"]
 
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert pod["automountServiceAccountToken"] is False
-    for container in [*pod["containers"], *pod["initContainers"]]:
-        context = container["securityContext"]
-        assert context["allowPrivilegeEscalation"] is False
-        assert context["readOnlyRootFilesystem"] is True
-        assert context["capabilities"] == {"drop": ["ALL"]}
-        assert {"requests", "limits"} <= set(container["resources"])
+    assert server["webhook_url"] == f"http://k3d-iot-cluster-server-0:{port}/api/webhook"
+    assert server["environment"]["GITEA__security__ALLOWED_HOST_LIST"] == "k3d-iot-cluster-server-0"
+    assert server["network"] == k3d_config(embedded)["network"]
 
 
 def test_argo_cd_reads_the_embedded_repository_and_can_not_write_it(embedded: graph.Graph) -> None:
@@ -617,23 +599,29 @@ def test_argo_cd_reads_the_embedded_repository_and_can_not_write_it(embedded: gr
 def test_the_applications_repository_is_where_the_embedded_server_says_it_is(embedded: graph.Graph) -> None:
     """Argo CD compares the address in a webhook with the one in the Application."""
     url = spec_of(embedded, "Application")["source"]["repoURL"]
-    env = spec_of(embedded, "Deployment")["template"]["spec"]["containers"][0]["env"]
-    root = next(each["value"] for each in env if each["name"] == "GITEA__server__ROOT_URL")
+    server = embedded.named("gitea-server").inputs
+    root = server["environment"]["GITEA__server__ROOT_URL"]
 
     assert url.startswith(root)
+    assert root == f"http://{server['alias']}:3000/"
     assert embedded.outputs["git"]["url"] == "http://localhost:30003/iot/iot.git"
 
 
 def test_with_another_git_host_there_is_no_embedded_server(github: graph.Graph) -> None:
     assert not [node.name for node in github.nodes if "gitea" in node.name.lower() or "iot:git:" in node.type]
-    assert "30003" not in json.dumps(k3d_config(github))
     assert versions.GITEA_IMAGE not in {image for node in github.nodes for image in images_of(node)}
     assert spec_of(github, "Application")["source"] == {
         "repoURL": GITHUB,
         "targetRevision": "main",
         "path": "manifests/p3",
     }
-    assert github.outputs["git"] == {"url": GITHUB, "revision": "main", "path": "manifests/p3", "username": ""}
+    assert github.outputs["git"] == {
+        "url": GITHUB,
+        "revision": "main",
+        "path": "manifests/p3",
+        "username": "",
+        "container": "",
+    }
     assert github.outputs["gitPassword"] == ""
     assert github.outputs["gitReader"] == {}
 
@@ -657,7 +645,7 @@ def test_an_existing_cluster_is_reached_with_its_own_kubeconfig_and_context(
     existing: graph.Graph, build: Build, kubeconfig: str
 ) -> None:
     (provider,) = existing.of_type("pulumi:providers:kubernetes")
-    other = build("p3", kubeconfig=kubeconfig, kubeContext="other", appImage="broly20/flask-app-p3:v2")
+    other = build("p3", kubeconfig=kubeconfig, kubeContext="other", gitUrl=GITHUB, appImage="broly20/flask-app-p3:v2")
 
     assert provider.inputs["context"] == "mine"
     assert "deleteUnreachable" not in provider.inputs
@@ -670,12 +658,16 @@ def test_an_existing_cluster_is_reached_with_its_own_kubeconfig_and_context(
 
 def test_services_of_an_existing_cluster_are_at_its_node_ports(build: Build, kubeconfig: str) -> None:
     of = build(
-        "p3", kubeconfig=kubeconfig, appImage="broly20/flask-app-p3:v2", nodeHost="node1.lan", allowPlainHttp=True
+        "p3",
+        kubeconfig=kubeconfig,
+        gitUrl=GITHUB,
+        appImage="broly20/flask-app-p3:v2",
+        nodeHost="node1.lan",
+        allowPlainHttp=True,
     )
 
     assert of.outputs["appUrl"] == "http://node1.lan:30001/"
     assert of.outputs["argocdUrl"] == "http://node1.lan:30002/"
-    assert of.outputs["git"]["url"] == "http://node1.lan:30003/iot/iot.git"
 
 
 def test_an_image_from_a_registry_is_not_built(build: Build) -> None:

@@ -281,11 +281,13 @@ def test_the_stack_keeps_the_rules_with_another_cluster(tmp_path: object) -> Non
 def test_a_resource_without_the_clusters_options_is_found_in_the_graph(build: Callable[..., graph.Graph]) -> None:
     made = build("p3")
     nodes = [
-        graph.Node(**{**vars(node), "deleted_with": "", "provider": ""}) if node.name == "gitea-server" else node
+        graph.Node(**{**vars(node), "deleted_with": "", "provider": ""})
+        if node.name == "argocd-redis-password"
+        else node
         for node in made.nodes
     ]
     found = [str(each) for each in invariants.of_graph(graph.Graph("p3", tuple(nodes), {}))]
     assert [each.split(": ")[:2] for each in found] == [
-        ["p3 gitea-server", "explicit-provider"],
-        ["p3 gitea-server", "deleted-with"],
+        ["p3 argocd-redis-password", "explicit-provider"],
+        ["p3 argocd-redis-password", "deleted-with"],
     ]

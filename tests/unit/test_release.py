@@ -92,7 +92,12 @@ def remembered(home: Path) -> bool:
 
 def remote(url: str, *, username: str = "", password: str = "", revision: str = "main") -> git.Remote:
     return git.Remote(
-        url=url, revision=revision, path=PATH, username=username, password=password, is_ours=bool(username)
+        url=url,
+        revision=revision,
+        path=PATH,
+        username=username,
+        password=password,
+        container="iot-cluster-git" if username else "",
     )
 
 
@@ -356,7 +361,9 @@ def test_the_password_goes_to_no_other_host(by_redirect: bool) -> None:
 def test_a_wrong_password_is_an_error_that_does_not_ask(repository: Path) -> None:
     with (
         repositories.served(repository, {"iot": PASSWORD}) as url,
-        pytest.raises(LabError, match=r"does not accept the credentials.*rollout restart") as error,
+        pytest.raises(
+            LabError, match=r"does not accept the credentials.*docker rm --force iot-cluster-git, then make up"
+        ) as error,
         git.cloned(remote(url, username="iot", password="wrong-one")),
     ):
         pass

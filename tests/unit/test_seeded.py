@@ -128,7 +128,8 @@ def test_a_mistake_in_a_manifest_is_found_in_its_line(folder: Path, old: str, ne
 
 
 ROUTE: Final = "spec.rules.0.http.paths.0.backend.service"
-HOSTS: Final = {"name": "GITEA__webhook__ALLOWED_HOST_LIST", "value": "*.svc.cluster.local,*"}
+HOSTS: Final = "environment.GITEA__security__ALLOWED_HOST_LIST"
+CONTAINER: Final = "spec.template.spec.containers.0"
 PROJECT: Final = "spec.sourceRepos.0", "spec.destinations.0.namespace", "spec.destinations.0.server"
 RESOURCES: Final = [
     ("p2", "hosts-ingress", f"{ROUTE}.port", {"name": "none"}, "has no port none", "use one of"),
@@ -149,12 +150,21 @@ RESOURCES: Final = [
     ("p3", "flask-app-application", "spec.project", "other", "own-project", "use iot"),
     ("p3", "flask-app-application", "spec.destination.server", "https://other", "own-project", "set its server"),
     ("p3", "flask-app-application", "spec.destination.namespace", "kube-system", "own-project", "use one of"),
-    ("p3", "gitea-server", "spec.template.spec.containers.0.readinessProbe.httpGet.port", "web", "named-ports", "http"),
-    ("p3", "gitea-server", "spec.template.spec.containers.0.resources.limits.memory", "128MB", "quantities", "128Mi"),
-    ("p3", "gitea-server", "spec.template.spec.containers.0.env", [HOSTS], "no-open-allow-list", "name those"),
-    ("p3", "gitea-server", "spec.template.spec.containers.0.image", "nginx:1.29", "pinned-images", "elsewhere"),
-    ("p3", "gitea-service", "spec.ports.0.nodePort", 30001, "declared-ports", "take it from the settings"),
-    ("p3", "gitea-setup", "data.url", "postgres://user:pw@db/app", "no-plain-secret", "take it from a Secret"),
+    ("p2", "app1-deployment", f"{CONTAINER}.readinessProbe.httpGet.port", "web", "named-ports", "http"),
+    ("p2", "app1-deployment", f"{CONTAINER}.resources.limits.memory", "128MB", "quantities", "128Mi"),
+    ("p2", "app1-deployment", f"{CONTAINER}.image", "nginx:1.29", "pinned-images", "elsewhere"),
+    ("p3", "gitea-server", HOSTS, "*.svc.cluster.local,*", "no-open-allow-list", "name those"),
+    ("p3", "gitea-server", "image", "docker.gitea.com/gitea:1.0.0", "pinned-images", "which was not tried"),
+    ("p3", "gitea-server", "environment.DB_PASSWORD", "made up", "no-plain-secret", "make it a secret"),
+    (
+        "p3",
+        "argocd-release",
+        "values.server.service.nodePortHttp",
+        30001,
+        "declared-ports",
+        "take it from the settings",
+    ),
+    ("p3", "gitea-server", "environment.DB", "postgres://user:pw@db/app", "no-plain-secret", "take it from a Secret"),
     ("p3", "argocd-release", "version", "", "pinned-chart", "components/core/versions.py"),
     ("p3", "argocd-images-save", "delete", "", "undone", "give it a delete"),
     ("p2", "app1-deployment", "spec.template.spec.containers.0.readinessProbe", {}, "probed", "let Kubernetes ask"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).resolve().parents[2]
+GITHUB = "https://github.com/me/iot"
 HUNDRED = "a" * 100
 
 
@@ -63,7 +64,7 @@ def test_p3_comes_with_the_ports_and_names_of_the_subject() -> None:
     assert found.cluster.kubeconfig is None
     assert (found.app_port.node_port, found.app_port.host_ports) == (30001, (8888, 30001))
     assert (found.argocd_port.node_port, found.argocd_port.host_ports) == (30002, (8080, 30002))
-    assert (found.git_port.node_port, found.git_port.host_ports) == (30003, (30003,))
+    assert (found.git.ports, found.git.restore) == ((30003,), True)
     assert (found.git.url, found.git.revision, found.git.path) == (None, "main", "manifests/p3")
     assert (found.image.reference, found.image.repository) == (None, versions.APP_REPOSITORY)
     assert (found.timeout, found.poll_interval) == (600, 30)
@@ -116,7 +117,7 @@ def test_an_image_is_split_at_its_tag(reference: str, repository: str) -> None:
 @pytest.mark.parametrize("name", ["a/b", "registry.example:5000/a/b:v1"])
 def test_an_existing_cluster_can_pull_an_image_by_its_digest(name: str) -> None:
     reference = f"{name}@sha256:{'0' * 64}"
-    image = load(kubeconfig="Pulumi.yaml", appImage=reference).image
+    image = load(kubeconfig="Pulumi.yaml", gitUrl=GITHUB, appImage=reference).image
     assert (image.reference, image.repository) == (reference, name.removesuffix(":v1"))
 
 
@@ -140,12 +141,13 @@ def test_relative_paths_are_relative_to_the_project() -> None:
 
 
 def test_ports_that_nothing_uses_do_not_get_in_the_way() -> None:
-    assert load(gitUrl="https://github.com/me/iot", appPorts=[30003]).app_port.host_ports == (30003,)
-    assert load(kubeconfig="Pulumi.yaml", appImage="a/b:v1", appPorts=[8080]).cluster.kubeconfig == ROOT / "Pulumi.yaml"
+    assert load(gitUrl=GITHUB, appPorts=[30003]).app_port.host_ports == (30003,)
+    existing = load(kubeconfig="Pulumi.yaml", gitUrl=GITHUB, appImage="a/b:v1", appPorts=[8080])
+    assert existing.cluster.kubeconfig == ROOT / "Pulumi.yaml"
 
 
 def test_credentials_stay_secret() -> None:
-    found = load(secret=("gitPassword",), gitUrl="https://github.com/me/iot", gitUsername="me", gitPassword="hunter2")
+    found = load(secret=("gitPassword",), gitUrl=GITHUB, gitUsername="me", gitPassword="hunter2")
 
     assert found.git.password is not None
     assert "hunter2" not in repr(found)
@@ -169,7 +171,10 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("p3", {"appNodePort": 8888}, ["iot:appNodePort is '8888'", "from 30000 to 32767"]),
     ("p3", {"argocdNodePort": 32768}, ["iot:argocdNodePort is '32768'", "from 30000 to 32767"]),
     ("p3", {"appNodePort": 30002}, ["iot:argocdNodePort is 30002", "iot:appNodePort has it"]),
-    ("p3", {"gitNodePort": 30001}, ["iot:gitNodePort is 30001", "iot:appNodePort has it"]),
+    ("p3", {"gitPorts": [8888]}, ["iot:gitPorts is 8888", "iot:appPorts has it"]),
+    ("p3", {"gitNodePort": 30001}, ["There is no setting iot:gitNodePort"]),
+    ("p3", {"kubeconfig": "Pulumi.yaml", "appImage": "a/b:v1"}, ["iot:gitUrl is ''", "on this host alone"]),
+    ("p3", {"gitRestore": "perhaps"}, ["iot:gitRestore is 'perhaps'", "true or false"]),
     ("p3", {"appPorts": [8080]}, ["iot:argocdPorts is 8080", "iot:appPorts has it"]),
     ("p3", {"appPorts": [8888, 8888]}, ["iot:appPorts is 8888", "a port of its own"]),
     ("p3", {"apiPort": 8888}, ["iot:appPorts is 8888", "iot:apiPort has it"]),
@@ -192,8 +197,12 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
         ["iot:argocdChart is 'charts/none.tgz'", f"none at {ROOT}/charts/none.tgz"],
     ),
     ("p3", {"k3sImages": "/nowhere.tar"}, ["iot:k3sImages", "there is none at /nowhere.tar"]),
-    ("p3", {"kubeconfig": "/nowhere", "appImage": "a/b:v1"}, ["iot:kubeconfig", "there is none at /nowhere"]),
-    ("p3", {"kubeconfig": "Pulumi.yaml"}, ["iot:appImage is ''", "an image in a registry"]),
+    (
+        "p3",
+        {"kubeconfig": "/nowhere", "gitUrl": GITHUB, "appImage": "a/b:v1"},
+        ["iot:kubeconfig", "there is none at /nowhere"],
+    ),
+    ("p3", {"kubeconfig": "Pulumi.yaml", "gitUrl": GITHUB}, ["iot:appImage is ''", "an image in a registry"]),
     ("p3", {"kubeContext": "mine"}, ["iot:kubeconfig is ''", "because kubeContext is set"]),
     ("p3", {"clusterName": "IoT"}, ["iot:clusterName is 'IoT'", "at most 32"]),
     ("p3", {"clusterName": HUNDRED}, ["iot:clusterName", "at most 32"]),
@@ -209,7 +218,6 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("p3", {"gitPath": "a/../../b"}, ["iot:gitPath", "inside the repository"]),
     ("p3", {"gitPath": ""}, ["iot:gitPath is ''", "inside the repository"]),
     ("p3", {"gitPath": "my apps"}, ["iot:gitPath is 'my apps'", "without spaces"]),
-    ("p3", {"gitPath": "my__apps"}, ["iot:gitPath is 'my__apps'", "embedded Git server"]),
     ("p3", {"gitRevision": "a b"}, ["iot:gitRevision is 'a b'", "a branch, tag or commit"]),
     ("p3", {"gitRevision": ""}, ["iot:gitRevision is ''", "a branch, tag or commit"]),
     ("p3", {"gitRevision": "v1"}, ["iot:gitRevision is 'v1'", "main, the only branch of the embedded", "iot:gitUrl"]),
@@ -230,7 +238,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     (
         "p3",
-        {"kubeconfig": "Pulumi.yaml", "appImage": "a/b:v1", "nodeHost": "node1.lan"},
+        {"kubeconfig": "Pulumi.yaml", "gitUrl": GITHUB, "appImage": "a/b:v1", "nodeHost": "node1.lan"},
         ["iot:nodeHost is 'node1.lan'", "passwords of Argo CD and Git", "iot:allowPlainHttp true"],
     ),
     ("p3", {"allowPlainHttp": "yes"}, ["iot:allowPlainHttp is 'yes'", "true or false"]),
@@ -296,7 +304,7 @@ def test_several_mistakes_are_reported_together() -> None:
     ("changed", "keys"),
     [
         ({"gitPassword": "p"}, {"gitPassword", "gitUrl", "gitUsername"}),
-        ({"kubeconfig": "/nowhere"}, {"kubeconfig", "appImage"}),
+        ({"kubeconfig": "/nowhere"}, {"kubeconfig", "appImage", "gitUrl"}),
         ({"timeout": 1, "bindAddress": "192.168.56.1", "kubeContext": "x"}, {"timeout", "bindAddress", "kubeconfig"}),
     ],
 )
@@ -319,7 +327,7 @@ def test_a_port_that_is_out_of_range_is_not_compared_with_others() -> None:
 @pytest.mark.parametrize(
     ("key", "more"),
     [
-        ("gitPassword", {"gitUrl": "https://github.com/me/iot", "gitUsername": "me"}),
+        ("gitPassword", {"gitUrl": GITHUB, "gitUsername": "me"}),
         ("gitSshKey", {"gitUrl": "git@github.com:me/iot.git"}),
     ],
 )
@@ -352,9 +360,15 @@ def test_a_mistake_in_a_secret_is_not_shown() -> None:
     [
         {"bindAddress": "127.0.0.2"},
         {"bindAddress": "192.168.56.1", "allowPlainHttp": True},
-        {"kubeconfig": "Pulumi.yaml", "appImage": "a/b:v1"},
-        {"kubeconfig": "Pulumi.yaml", "appImage": "a/b:v1", "nodeHost": "lab.localhost"},
-        {"kubeconfig": "Pulumi.yaml", "appImage": "a/b:v1", "nodeHost": "node1.lan", "allowPlainHttp": True},
+        {"kubeconfig": "Pulumi.yaml", "gitUrl": GITHUB, "appImage": "a/b:v1"},
+        {"kubeconfig": "Pulumi.yaml", "gitUrl": GITHUB, "appImage": "a/b:v1", "nodeHost": "lab.localhost"},
+        {
+            "kubeconfig": "Pulumi.yaml",
+            "gitUrl": GITHUB,
+            "appImage": "a/b:v1",
+            "nodeHost": "node1.lan",
+            "allowPlainHttp": True,
+        },
     ],
 )
 def test_passwords_stay_on_this_host_unless_they_may_leave_it(changed: dict[str, Any]) -> None:
@@ -374,10 +388,10 @@ def test_a_password_in_an_address_is_refused_without_showing_it(url: str) -> Non
     [
         ({"gitPassword": "p", "gitUsername": "me"}, "gitUrl"),
         ({"gitSshKey": "k"}, "gitUrl"),
-        ({"gitSshKey": "k", "gitUrl": "https://github.com/me/iot"}, "gitUrl"),
+        ({"gitSshKey": "k", "gitUrl": GITHUB}, "gitUrl"),
         ({"gitPassword": "p", "gitUsername": "me", "gitUrl": "git@github.com:me/iot.git"}, "gitUrl"),
-        ({"gitPassword": "p", "gitUrl": "https://github.com/me/iot"}, "gitUsername"),
-        ({"gitUsername": "me", "gitUrl": "https://github.com/me/iot"}, "gitPassword"),
+        ({"gitPassword": "p", "gitUrl": GITHUB}, "gitUsername"),
+        ({"gitUsername": "me", "gitUrl": GITHUB}, "gitPassword"),
     ],
 )
 def test_credentials_that_would_not_be_used_are_refused(changed: dict[str, Any], key: str) -> None:

@@ -188,7 +188,7 @@ def test_nothing_of_lab_is_for_git(project: Path) -> None:
 
 
 def arguments(stack: str = "p3") -> argparse.Namespace:
-    return argparse.Namespace(stack=stack, arguments=[])
+    return argparse.Namespace(stack=stack, arguments=[], discard=False)
 
 
 def test_clean_refuses_while_a_stack_is_up(project: Path) -> None:
@@ -336,6 +336,22 @@ def test_clean_removes_everything_of_a_destroyed_stack(project: Path) -> None:
     assert not paths.VENV.exists()
     # With its passphrase gone the salt would make the next `up` fail.
     assert (project / "Pulumi.p3.yaml").read_text(encoding="utf-8") == STACK_FILE
+
+
+@pytest.mark.parametrize("path", [".lab/backups/p3/iot/iot/20260101T000000Z-0.bundle", ".lab/repository/mine"])
+def test_clean_removes_nothing_of_a_user_without_a_yes(
+    project: Path, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / path).parent.mkdir(parents=True)
+    (project / path).write_text("mine", encoding="utf-8")
+    with pytest.raises(LabError, match=r"nothing is removed: \.lab/.*--discard"):
+        clean.run(arguments())
+    assert (project / path).exists()
+    args = arguments()
+    args.discard = True
+    assert clean.run(args) == 0
+    assert not paths.LAB.exists()
+    assert " is yours" in capsys.readouterr().err
 
 
 def test_clean_twice_is_fine(project: Path) -> None:

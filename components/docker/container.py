@@ -1,0 +1,255 @@
+"""A container that stands beside the cluster, with its data in a volume, on the cluster's network.
+
+Container, volume and network carry labels: whose they are. What has their names and not their labels is somebody
+else's, which is said before anything is made, and left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from components.core.errors import LabError
+from components.core.run import CommandError, run
+from components.docker import engine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STACK_LABEL: Final = "iot.stack"  # which stack made it
+CONFIG_LABEL: Final = "iot.config"  # a digest of what it was made with
+KINDS: Final = ("container", "volume", "network")
+END: Final = 10  # seconds that a container is given to end by itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSpec:
+    """A container to be.
+
+    Attributes:
+        name: of the container and of its volume.
+        stack: whose it is.
+        image: what it runs.
+        network: a Docker network, made when it is not there.
+        alias: the name that it has on that network besides its own.
+        ports: what this host publishes, such as 127.0.0.1:30003:3000.
+        environment: its variables; nothing secret, as ``docker inspect`` shows them.
+        mount: where its volume is.
+        script: what its shell runs instead of the image's entry point.
+        temporary: folders that are lost when it ends; the rest of its file system can't be written.
+        memory: at most, such as 512m.
+    """
+
+    name: str
+    stack: str
+    image: str
+    network: str
+    alias: str
+    ports: list[str]
+    mount: str
+    script: str
+    environment: dict[str, str] = field(default_factory=dict)
+    temporary: list[str] = field(default_factory=list)
+    memory: str
+
+    @property
+    def config(self) -> str:
+        """A digest of all of it."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def command(self) -> list[str]:
+        """Return the command that makes and starts it."""
+        labels = {STACK_LABEL: self.stack, CONFIG_LABEL: self.config}
+        return [
+            *("docker", "run", "--detach", f"--name={self.name}", f"--hostname={self.alias}"),
+            *(f"--label={key}={value}" for key, value in labels.items()),
+            *(f"--network={self.network}", f"--network-alias={self.alias}"),
+            *(f"--publish={each}" for each in self.ports),
+            *(f"--env={key}={value}" for key, value in self.environment.items()),
+            f"--volume={self.name}:{self.mount}",
+            *(f"--tmpfs={each}" for each in self.temporary),
+            # It comes back with Docker, unless somebody has stopped it.
+            *("--restart=unless-stopped", f"--stop-timeout={END}"),
+            *("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--memory={self.memory}"),
+            *("--entrypoint=/bin/sh", self.image, "-c", self.script),
+        ]
+
+
+def refuse_foreign(kind: str, name: str, stack: str) -> None:
+    """Stop when something of this name is here that the stack did not make.
+
+    Args:
+        kind: one of ``KINDS``.
+        name: of the container, volume or network.
+        stack: the stack's name.
+
+    Raises:
+        LabError: says whose it seems to be.
+        UnreachableError: Docker can't be asked.
+    """
+    there = labels(kind, name)
+    if there is None or there.get(STACK_LABEL) == stack:
+        return
+    owner = there.get(STACK_LABEL)
+    raise LabError(
+        f"A Docker {kind} {name} is here already, and "
+        + (f"it belongs to the stack {owner}" if owner else "this project did not make it"),
+        why="it is left alone",
+        fix=f"`docker {kind} rm {name}` if it is not needed, or `pulumi config set iot:clusterName OTHER-NAME`",
+    )
+
+
+def labels(kind: str, name: str) -> dict[str, str] | None:
+    """Return the labels of something that Docker has, or None when it has no such thing.
+
+    Args:
+        kind: one of ``KINDS``.
+        name: of the container, volume or network.
+
+    Raises:
+        UnreachableError: Docker can't be asked.
+    """
+    found = inspect(kind, name)
+    if found is None:
+        return None
+    return dict((found["Config"] if kind == "container" else found).get("Labels") or {})
+
+
+def inspect(kind: str, name: str) -> dict[str, Any] | None:
+    """Return what Docker says of something, or None when it has no such thing.
+
+    Args:
+        kind: one of ``KINDS``.
+        name: of the container, volume or network.
+
+    Raises:
+        UnreachableError: Docker can't be asked.
+    """
+    try:
+        # The name as a whole: Docker would take the beginning of an ID, too.
+        found: list[dict[str, Any]] = json.loads(engine.ask(kind, "inspect", name))
+    except CommandError as error:
+        if "no such" in str(error).lower() or "not found" in str(error).lower():
+            return None
+        raise
+    return next((each for each in found if each["Name"].lstrip("/") == name), None)
+
+
+def ensure_network(name: str, stack: str) -> None:
+    """Make a network unless it is there.
+
+    Args:
+        name: of the network.
+        stack: whose it is.
+    """
+    if inspect("network", name):
+        return
+    try:
+        engine.ask("network", "create", f"--label={STACK_LABEL}={stack}", name)
+    except CommandError:
+        # What else is made at the same time may have been quicker.
+        if not inspect("network", name):
+            raise
+
+
+def leave_network(name: str, stack: str) -> None:
+    """Remove a network of the stack's when nothing is on it any more; whoever leaves last does it."""
+    found = inspect("network", name)
+    if not found or (found.get("Labels") or {}).get(STACK_LABEL) != stack:
+        return
+    try:
+        engine.ask("network", "rm", name)
+    except CommandError as error:
+        if inspect("network", name) and "active endpoints" not in str(error):
+            raise
+
+
+def is_whole(wanted: ContainerSpec) -> bool:
+    """Say whether a container runs as it was asked for, with its volume."""
+    found = inspect("container", wanted.name)
+    return (
+        found is not None
+        and found["State"]["Status"] == "running"
+        and (found["Config"].get("Labels") or {}).get(CONFIG_LABEL) == wanted.config
+        and inspect("volume", wanted.name) is not None
+    )
+
+
+def make(wanted: ContainerSpec) -> None:
+    """Make and start a container, in the place of one that is otherwise; its volume stays as it is.
+
+    Raises:
+        LabError: its image can't be had, something of its name is not ours, or it can't be started.
+    """
+    for kind, name in (("container", wanted.name), ("volume", wanted.name), ("network", wanted.network)):
+        refuse_foreign(kind, name, wanted.stack)
+    engine.ensure_image(wanted.image)
+    ensure_network(wanted.network, wanted.stack)
+    if inspect("container", wanted.name):
+        engine.ask("container", "rm", "--force", wanted.name)
+    if not inspect("volume", wanted.name):
+        engine.ask("volume", "create", f"--label={STACK_LABEL}={wanted.stack}", wanted.name)
+    try:
+        run(wanted.command(), timeout=engine.PULL)
+    except CommandError as error:
+        # One that is made and can't be started is in the way of nothing, but nobody knows of it.
+        with suppress(CommandError):
+            engine.ask("container", "rm", "--force", wanted.name)
+        raise LabError(
+            f"The container {wanted.name} can't be started",
+            why=error.why,
+            fix="see whether its port is free and `docker info` answers, and run again",
+        ) from error
+
+
+def remove(wanted: ContainerSpec) -> None:
+    """Remove the container, its volume, and the network when it is the last one there. What is gone is no error."""
+    if (labels("container", wanted.name) or {}).get(STACK_LABEL) == wanted.stack:
+        engine.ask("container", "stop", f"--time={END}", wanted.name)
+        # What the image declares as a volume, and we do not use, goes with it.
+        engine.ask("container", "rm", "--force", "--volumes", wanted.name)
+    if (labels("volume", wanted.name) or {}).get(STACK_LABEL) == wanted.stack:
+        engine.ask("volume", "rm", wanted.name)
+    leave_network(wanted.network, wanted.stack)
+
+
+def inside(wanted: ContainerSpec, script: str, *, timeout: float, into: Path | None = None) -> str:
+    """Run a shell script beside a container's data, whether the container runs or not, and return what it printed.
+
+    Args:
+        wanted: the container; its volume has to be there.
+        script: for ``sh``; it may read the data.
+        timeout: seconds.
+        into: a file for what it prints.
+
+    Raises:
+        CommandError: it failed.
+    """
+    found = inspect("container", wanted.name)
+    if found and found["State"]["Status"] == "running":
+        command = ["docker", "exec", "--interactive", wanted.name, "sh", "-s"]
+    else:
+        command = [
+            *("docker", "run", "--rm", "--interactive", f"--label={STACK_LABEL}={wanted.stack}", "--network=none"),
+            *(f"--volume={wanted.name}:{wanted.mount}", "--entrypoint=/bin/sh", wanted.image, "-s"),
+        ]
+    return run(command, timeout=timeout, given=script, into=into)
+
+
+def put(wanted: ContainerSpec, source: Path, path: str, *, timeout: float) -> None:
+    """Copy a file into a container that runs, as the user that it runs as.
+
+    Args:
+        wanted: the container.
+        source: a file of this host.
+        path: where it goes.
+        timeout: seconds.
+
+    Raises:
+        CommandError: it failed.
+    """
+    command = ["docker", "exec", "--interactive", wanted.name, "sh", "-c", f"umask 077; cat >{path}"]
+    run(command, timeout=timeout, given=source)

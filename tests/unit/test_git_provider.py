@@ -1,0 +1,325 @@
+"""The life of the embedded Git server as Pulumi sees it, on a Docker engine that is only files."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from components.core.errors import LabError
+from components.docker.engine import UnreachableError
+from components.gitops import git_backups, rescue
+from components.gitops.git_provider import GitServerProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from devtools.graph import Graph
+    from tests.unit.programs import Engine
+
+pytestmark = pytest.mark.unit
+
+provider = GitServerProvider()
+NAME, NETWORK = "iot-cluster-git", "iot-cluster"
+PASSWORDS = ("of-the-owner", "of-the-reader", "of-the-webhook")
+Wanted = dict[str, Any]
+
+
+@pytest.fixture
+def wanted(build: Callable[..., Graph]) -> Wanted:
+    """Return the inputs that the program gives, with secrets in them."""
+    inputs = {key: value for key, value in build("p3").named("gitea-server").inputs.items() if key != "__provider"}
+    inputs |= zip(("owner_password", "reader_password", "webhook_secret"), PASSWORDS, strict=True)
+    return {**inputs, "timeout": float(inputs["timeout"])}  # the engine hands over every number as a float
+
+
+@pytest.fixture
+def docker(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Wanted) -> Engine:
+    engine.is_so("images", wanted["image"])
+    monkeypatch.setattr(git_backups, "FOLDER", tmp_path / ".lab" / "backups")
+    return engine
+
+
+@pytest.fixture
+def made(docker: Engine, wanted: Wanted) -> Wanted:
+    """Create one, and return its outputs."""
+    outs = provider.create(wanted).outs
+    assert outs is not None
+    return outs
+
+
+def lose(docker: Engine) -> None:
+    docker.containers = [each for each in docker.containers if each["Name"] != f"/{NAME}"]
+
+
+def plans(made: Wanted, wanted: Wanted) -> tuple[bool | None, list[str]]:
+    found = provider.diff("it", made, wanted)
+    return found.changes, found.replaces or []
+
+
+# --- create ----------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_a_container_of_the_stacks_with_its_data_in_a_volume_on_the_clusters_network(
+    docker: Engine, made: Wanted
+) -> None:
+    (run,) = docker.called("docker run")
+
+    assert docker.things("volume") == {NAME: {"iot.stack": "p3"}}
+    assert docker.things("network") == {NETWORK: {"iot.stack": "p3"}}
+    for word in (
+        f"--network={NETWORK}",
+        "--network-alias=git.iot.internal",
+        "--publish=127.0.0.1:30003:3000",
+        f"--volume={NAME}:/var/lib/gitea",
+        "--restart=unless-stopped",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+    ):
+        assert f" {word} " in run
+    assert made["made_at"]["engine"] == "one"
+
+
+def test_no_secret_is_in_an_argument_or_in_the_containers_environment(docker: Engine, made: Wanted) -> None:
+    calls, given = "\n".join(docker.calls), "".join(docker.given)
+
+    for secret in PASSWORDS:
+        assert secret not in calls
+        assert secret in given
+
+
+def test_it_begins_with_the_newest_backup_of_the_stack(docker: Engine, wanted: Wanted) -> None:
+    for stack, name, content in (("p3", "1", "old"), ("p3", "2", "new"), ("p9", "3", "theirs")):
+        path = git_backups.FOLDER / stack / "iot/iot" / f"{name}.bundle"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    provider.create(wanted)
+
+    assert docker.given[0] == "new"
+    assert "RESTORE=/var/lib/gitea/restore.bundle\n" in docker.given[1]
+    assert docker.given[2] == "rm -f /var/lib/gitea/restore.bundle"
+
+
+def test_it_begins_anew_when_that_is_asked_for(docker: Engine, wanted: Wanted) -> None:
+    path = git_backups.FOLDER / "p3/iot/iot/1.bundle"
+    path.parent.mkdir(parents=True)
+    path.write_text("old", encoding="utf-8")
+    provider.create({**wanted, "restore": False})
+
+    (given,) = docker.given
+    assert "RESTORE=''\n" in given
+
+
+@pytest.mark.parametrize("kind", ["container", "volume", "network"])
+@pytest.mark.parametrize(
+    ("labels", "seems"), [({}, "this project did not make it"), ({"iot.stack": "p9"}, "belongs to the stack p9")]
+)
+def test_what_has_its_name_and_is_someone_elses_is_left_alone(
+    docker: Engine, wanted: Wanted, kind: str, labels: dict[str, str], seems: str
+) -> None:
+    name = NETWORK if kind == "network" else NAME
+    if kind == "container":
+        docker.containers = [
+            {"Id": name, "Name": f"/{name}", "State": {"Status": "running"}, "Config": {"Labels": labels}}
+        ]
+    else:
+        docker.is_so(f"{kind}s.json", f'{{"{name}": {str(labels).replace(chr(39), chr(34))}}}')
+    before = (docker.containers, docker.things("volume"), docker.things("network"))
+
+    with pytest.raises(LabError, match=f"^A Docker {kind} {name} is here already, and .*{seems}.*`docker {kind} rm"):
+        provider.create(wanted)
+    assert (docker.containers, docker.things("volume"), docker.things("network")) == before
+
+
+def test_one_that_can_not_be_started_is_said_and_leaves_no_container(docker: Engine, wanted: Wanted) -> None:
+    docker.is_so("refuses")
+
+    with pytest.raises(LabError, match=rf"^The container {NAME} can't be started.*port is already allocated"):
+        provider.create(wanted)
+    assert docker.containers == []
+
+
+def test_a_set_up_that_fails_says_why_and_where_to_look(docker: Engine, wanted: Wanted) -> None:
+    docker.is_so("broken", "OWNER_PASSWORD")
+
+    with pytest.raises(LabError, match=rf"^The Git server {NAME} can't be set up.*no space left.*docker logs {NAME}"):
+        provider.create(wanted)
+
+
+# --- diff, update ----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_changes_while_it_is_as_it_should_be(made: Wanted, wanted: Wanted) -> None:
+    assert plans(made, wanted) == (False, [])
+
+
+@pytest.mark.parametrize("key", ["image", "ports", "environment", "webhook_url", "setup", "owner_password", "alias"])
+def test_another_wish_makes_it_anew_in_its_place(made: Wanted, wanted: Wanted, key: str) -> None:
+    assert plans(made, {**wanted, key: "another"}) == (True, [])
+
+
+@pytest.mark.parametrize("changed", [{"files": {}}, {"restore": False}, {"timeout": 9.0}])
+def test_what_only_matters_at_its_beginning_changes_nothing(
+    made: Wanted, wanted: Wanted, changed: dict[str, Any]
+) -> None:
+    assert plans(made, {**wanted, **changed}) == (False, [])
+
+
+def test_another_name_is_another_one_which_begins_after_the_backup(made: Wanted, wanted: Wanted) -> None:
+    found = provider.diff("it", made, {**wanted, "name": "other-git"})
+
+    assert (found.changes, found.replaces, found.delete_before_replace) == (True, ["name"], True)
+
+
+def test_a_lost_container_comes_back_with_its_data(docker: Engine, made: Wanted, wanted: Wanted) -> None:
+    lose(docker)
+    assert plans(made, wanted) == (True, [])
+    provider.update("it", made, wanted)
+
+    assert plans(made, wanted) == (False, [])
+    assert len(docker.called("docker volume create")) == 1
+
+
+def test_a_stopped_container_is_made_anew(docker: Engine, made: Wanted, wanted: Wanted) -> None:
+    docker.containers = [{**each, "State": {"Status": "exited"}} for each in docker.containers]
+    assert plans(made, wanted) == (True, [])
+    provider.update("it", made, wanted)
+
+    assert plans(made, wanted) == (False, [])
+
+
+def test_a_lost_volume_is_noticed_and_filled_anew(docker: Engine, made: Wanted, wanted: Wanted) -> None:
+    lose(docker)
+    docker.is_so("volumes.json", "{}")
+    assert plans(made, wanted) == (True, [])
+    provider.update("it", made, wanted)
+
+    assert docker.things("volume")
+    assert plans(made, wanted) == (False, [])
+
+
+def test_nothing_is_planned_where_docker_can_not_be_asked(docker: Engine, made: Wanted, wanted: Wanted) -> None:
+    docker.is_so("unreachable")
+
+    assert plans(made, wanted) == (False, [])
+    assert provider.read("it", made).id == "it"
+
+
+def test_nothing_is_planned_on_another_machine(docker: Engine, made: Wanted, wanted: Wanted) -> None:
+    lose(docker)
+    elsewhere = made | {"made_at": dict.fromkeys(made["made_at"], "another")}
+
+    assert plans(elsewhere, wanted) == (False, [])
+    assert provider.read("it", elsewhere).id == "it"
+    with pytest.raises(LabError, match="only there it can be deleted"):
+        provider.delete("it", elsewhere)
+
+
+def test_a_refresh_drops_one_whose_data_are_gone(docker: Engine, made: Wanted) -> None:
+    assert provider.read("it", made).id == "it"
+    docker.is_so("volumes.json", "{}")
+    assert provider.read("it", made).id == ""
+
+
+# --- delete ----------------------------------------------------------------------------------------------------------
+
+
+def bundles() -> list[str]:
+    return [path.relative_to(git_backups.FOLDER).as_posix() for path in git_backups.kept(git_backups.FOLDER)]
+
+
+def test_what_users_have_pushed_is_kept_before_it_goes(
+    docker: Engine, made: Wanted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker.is_so("repositories", "iot/iot 0123456789ab\nme/my app ba9876543210\n")
+    docker.is_so("bundle", "PACK")
+    provider.delete("it", made)
+
+    assert docker.containers == []
+    assert docker.things("volume") == docker.things("network") == {}
+    assert [re.sub(r"\d{8}T\d{6}Z", "TIME", each) for each in bundles()] == [
+        "p3/iot/iot/TIME-0123456789ab.bundle",
+        "p3/me/my app/TIME-ba9876543210.bundle",
+    ]
+    assert git_backups.kept(git_backups.FOLDER)[0].read_text(encoding="utf-8") == "PACK"
+    assert git_backups.kept(git_backups.FOLDER)[0].stat().st_mode & 0o077 == 0
+    assert capsys.readouterr().out.count("kept what was pushed to Git: .lab/backups/p3/") == 2
+
+
+def test_one_that_was_only_begun_leaves_no_backup(docker: Engine, made: Wanted) -> None:
+    provider.delete("it", made)
+    provider.delete("it", made)
+
+    assert bundles() == []
+    assert docker.things("volume") == {}
+
+
+def test_what_has_not_changed_is_kept_once_and_is_the_newest(docker: Engine, made: Wanted) -> None:
+    for old in ("20000101T000000Z-0123456789ab", "20010101T000000Z-ffffffffffff"):
+        path = git_backups.FOLDER / f"p3/iot/iot/{old}.bundle"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(old, encoding="utf-8")
+    docker.is_so("repositories", "iot/iot 0123456789ab\n")
+    provider.delete("it", made)
+
+    newest = git_backups.newest("p3", "iot/iot")
+    assert newest is not None
+    assert newest.read_text(encoding="utf-8") == "20000101T000000Z-0123456789ab"
+    assert len(bundles()) == 2
+
+
+def test_nothing_is_removed_when_it_can_not_be_kept(docker: Engine, made: Wanted) -> None:
+    docker.is_so("repositories", "iot/iot 0123456789ab\n")
+    docker.is_so("broken", "bundle create")
+
+    with pytest.raises(LabError, match=rf"^What was pushed to the Git server {NAME} can't be saved.*no space left"):
+        provider.delete("it", made)
+    assert docker.containers
+    assert docker.things("volume")
+    assert bundles() == []
+
+
+def test_data_without_a_container_are_kept_too(docker: Engine, made: Wanted) -> None:
+    lose(docker)
+    docker.is_so("repositories", "iot/iot 0123456789ab\n")
+    provider.delete("it", made)
+
+    assert len(bundles()) == 1
+    assert "--network=none" in docker.called("docker run --rm")[0]
+
+
+def test_a_network_that_others_are_on_stays(docker: Engine, made: Wanted) -> None:
+    docker.containers = [*docker.containers, {"Id": "n", "Name": "/node", "Network": NETWORK, "Config": {}}]
+    provider.delete("it", made)
+
+    assert docker.things("network")
+    assert docker.things("volume") == {}
+
+
+def test_it_can_not_be_deleted_while_docker_does_not_answer(docker: Engine, made: Wanted) -> None:
+    docker.is_so("unreachable")
+
+    with pytest.raises(UnreachableError):
+        provider.delete("it", made)
+
+
+# --- the Git server of an earlier version, which was in the cluster --------------------------------------------------
+
+
+def test_what_was_pushed_to_one_in_the_cluster_is_kept(docker: Engine) -> None:
+    docker.is_so("said", "")
+    docker.is_so("in-cluster", "deployment.apps/gitea")
+    docker.is_so("repositories", "iot/iot 0123456789ab\n")
+    rescue.from_node("k3d-iot-cluster-server-0", "p3")
+
+    assert len(bundles()) == 1
+
+
+def test_a_cluster_that_does_not_answer_is_not_replaced_unsaved(docker: Engine) -> None:
+    docker.is_so("broken", "")
+
+    with pytest.raises(LabError, match=r"^The cluster of k3d-lab-server-0 is to be replaced.*`docker start"):
+        rescue.from_node("k3d-lab-server-0", "p3")
