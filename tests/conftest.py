@@ -44,6 +44,8 @@ def _own_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         for name in list(os.environ):
             if name.startswith(("IOT_", "PULUMI_", "INSTALL_", "MAKE", "MFLAGS")) or name == "STACK":
                 monkeypatch.delenv(name)
+        # No unit test looks at a real engine, whose volumes and containers are the user's.
+        monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
 
 
 @pytest.fixture

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
+from components.core import wait
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.docker import engine
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 STACK_LABEL: Final = "iot.stack"  # which stack made it
+PROJECT_LABEL: Final = "iot.project"  # the folder of the project that made it
+PROJECT: Final = str(Path(__file__).resolve().parents[2])
 CONFIG_LABEL: Final = "iot.config"  # a digest of what it was made with
 KINDS: Final = ("container", "volume", "network")
 END: Final = 10  # seconds that a container is given to end by itself
+PORT: Final = 120.0  # seconds until a port that the stack's own cluster has must be free
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +141,31 @@ def inspect(kind: str, name: str) -> dict[str, Any] | None:
     return next((each for each in found if each["Name"].lstrip("/") == name), None)
 
 
+def ensure_volume(name: str, **labels: str) -> None:
+    """Make a volume unless it is there.
+
+    Args:
+        name: of the volume.
+        labels: besides that of the project, with "iot." in front.
+    """
+    if inspect("volume", name) is None:
+        given = [f"--label=iot.{key}={value}" for key, value in labels.items()]
+        engine.ask("volume", "create", *given, f"--label={PROJECT_LABEL}={PROJECT}", name)
+
+
+def volumes(*filters: str) -> list[str]:
+    """Return the names of the volumes with these labels.
+
+    Args:
+        filters: each ``key`` or ``key=value``.
+
+    Raises:
+        UnreachableError: Docker can't be asked.
+    """
+    wanted = [f"--filter=label={each}" for each in filters]
+    return sorted(engine.ask("volume", "ls", "--quiet", *wanted).split())
+
+
 def ensure_network(name: str, stack: str) -> None:
     """Make a network unless it is there.
 
@@ -190,8 +218,12 @@ def make(wanted: ContainerSpec) -> None:
     ensure_network(wanted.network, wanted.stack)
     if inspect("container", wanted.name):
         engine.ask("container", "rm", "--force", wanted.name)
-    if not inspect("volume", wanted.name):
-        engine.ask("volume", "create", f"--label={STACK_LABEL}={wanted.stack}", wanted.name)
+    ensure_volume(wanted.name, stack=wanted.stack)
+    # A cluster of the stack's that has a port of it goes at the same time.
+    wait.until(lambda: _start(wanted), timeout=PORT, every=1, also=lambda error: _is_held(error, wanted.stack))
+
+
+def _start(wanted: ContainerSpec) -> None:
     try:
         run(wanted.command(), timeout=engine.PULL)
     except CommandError as error:
@@ -203,6 +235,13 @@ def make(wanted: ContainerSpec) -> None:
             why=error.why,
             fix="see whether its port is free and `docker info` answers, and run again",
         ) from error
+
+
+def _is_held(error: LabError, stack: str) -> bool:
+    """Say whether a container can't be started for a port that another one of the stack's has."""
+    port = re.search(r":(\d+) failed: port is already allocated", str(error))
+    ours = engine.containers(f"{STACK_LABEL}={stack}") if port else []
+    return any(port and int(port[1]) in each.ports for each in ours)
 
 
 def remove(wanted: ContainerSpec) -> None:

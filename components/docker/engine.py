@@ -146,8 +146,8 @@ def containers(label: str) -> list[Container]:
     ]
 
 
-def has_image(reference: str) -> bool:
-    """Say whether the engine has an image.
+def image_id(reference: str) -> str:
+    """Return the ID of an image's content, or an empty string when the engine has no such image.
 
     Args:
         reference: the image, with its tag.
@@ -157,11 +157,16 @@ def has_image(reference: str) -> bool:
     """
     try:
         # Not `image ls`, which does not find what is named with docker.io/ in front.
-        return bool(ask("image", "inspect", "--format", "{{.Id}}", reference))
+        return ask("image", "inspect", "--format", "{{.Id}}", reference)
     except CommandError as error:
         if "no such image" in str(error).lower():
-            return False
+            return ""
         raise
+
+
+def has_image(reference: str) -> bool:
+    """Say whether the engine has an image, as ``image_id``."""
+    return bool(image_id(reference))
 
 
 def ensure_image(reference: str) -> None:

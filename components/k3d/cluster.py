@@ -15,8 +15,6 @@ from components.core.cluster import Cluster
 from components.core.dynamic import Provider
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from components.core.settings import ClusterSettings, PortSettings
 
 # What K3s brings and this lab does not use: without them the cluster is up sooner and needs less memory.
@@ -29,14 +27,12 @@ class K3dClusterArgs:
 
     Attributes:
         settings: its name, size, image and where it listens.
-        images_archive: archive of images that the nodes load when they are made, or None.
         ports: the services that are published.
         stack: whose cluster it is; written on its nodes as a label.
         timeout: seconds until it has to be ready.
     """
 
     settings: ClusterSettings
-    images_archive: Path | None
     ports: tuple[PortSettings, ...]
     stack: str
     timeout: int
@@ -96,7 +92,7 @@ class _Nodes(Resource, module="k3d", name="Nodes"):
                 "nodes": settings.servers + settings.agents,
                 "config": json.dumps(k3d_config(args), sort_keys=True),
                 # Not part of the configuration: another archive does not make another cluster.
-                "archive": str(args.images_archive.resolve()) if args.images_archive else "",
+                "archive": str(settings.images_archive.resolve()) if settings.images_archive else "",
                 "images": [settings.image, versions.K3D_TOOLS_IMAGE],
                 "timeout": args.timeout,
                 "kubeconfig": None,

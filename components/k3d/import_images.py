@@ -1,12 +1,9 @@
-"""Bring images of the host's Docker engine into the containerd of a k3d cluster's nodes, in two steps.
+"""Bring images into the containerd of a k3d cluster's nodes: ``python -m components.k3d.import_images``.
 
-    python -m components.k3d.import_images save    write them to an archive, while the cluster is still being made
-    python -m components.k3d.import_images load    import them into the nodes, and remove the archive
-
-Environment: IMAGES (references, separated by spaces), ARCHIVE (path of the archive), TIMEOUT (seconds for one save or
-import); to load, NODES (names of containers, separated by spaces) as well. Images that the engine lacks are pulled
-first, and stay there for the next time. Without an archive, loading saves them anew. docs/adr/0004-images.md says why
-it is done like this, and not by `k3d image import`.
+Environment: IMAGES (references) and NODES (names of containers), each separated by spaces, and TIMEOUT (seconds for
+one import or pull). A node keeps what it has unpacked, also from one cluster to the next, so that only what it lacks
+is brought: from the host's Docker engine when that has it, or else from its registry, by the node itself. An image of
+the same name with other content is brought anew. docs/adr/0004-images.md says why it is done like this.
 """
 
 from __future__ import annotations
@@ -15,74 +12,63 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.docker import engine
 
-ATTEMPTS = 3
-QUESTION = 60.0  # seconds for a question to a node
-FIX = "see whether `docker info` answers and the disk has room, and run again"
+ATTEMPTS: Final = 3
+QUESTION: Final = 60.0  # seconds for a question to a node
+ID_LABEL: Final = "iot.docker-id"  # of an image in a node: the ID that the engine has for what was imported
+COMPLETE, UNPACKED = "complete", "true"  # in the columns STATUS and UNPACKED of `ctr images check`
+# What a node may keep, in KiB: the lab's images take 2 GiB, and each version of the app a few MiB more.
+MOST: Final = 8 << 20
+CONTAINERD: Final = "/var/lib/rancher/k3s/agent/containerd"
+FIX: Final = "see whether `docker info` answers and the disk has room, and run again"
 
 
 def main() -> None:
-    """Save or load, or say why not."""
-    images, archive = os.environ["IMAGES"].split(), Path(os.environ["ARCHIVE"])
+    """Bring them, or say why not."""
+    images, nodes = os.environ["IMAGES"].split(), os.environ["NODES"].split()
     timeout = float(os.environ["TIMEOUT"])
     try:
-        if sys.argv[1:] == ["save"]:
-            save_all(images, archive, timeout)
-        else:
-            load_all(os.environ["NODES"].split(), images, archive, timeout)
+        ids = dict(zip(images, map(engine.image_id, images), strict=True))
+        with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
+            brought = list(pool.map(lambda node: bring(node, ids, timeout), nodes))
     except CommandError as error:
         error.fix = error.fix or FIX
         sys.exit(str(error))
     except LabError as error:
         sys.exit(str(error))
+    kept = sum(not each for each in brought)
+    print(f"{len(images)} images are in {len(nodes)} nodes" + (f", {kept} of which had them" if kept else ""))
 
 
-def save_all(images: list[str], archive: Path, timeout: float) -> None:
-    """Write the archive, whole or not at all."""
-    for image in images:
-        engine.ensure_image(image)
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    part = archive.with_suffix(".part")
-    try:
-        run([*engine.save(images), f"--output={part}"], timeout=timeout)
-        part.replace(archive)
-    finally:
-        part.unlink(missing_ok=True)
-    print(f"saved {len(images)} images")
+def bring(node: str, ids: dict[str, str], timeout: float) -> list[str]:
+    """Bring images into one node, see whether they have arrived, and return those that it lacked.
 
-
-def load_all(nodes: list[str], images: list[str], archive: Path, timeout: float) -> None:
-    """Load all images into all nodes, the nodes at the same time."""
-    if not archive.is_file():
-        for image in images:
-            engine.ensure_image(image)
-    with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
-        list(pool.map(lambda node: load(node, images, archive, timeout), nodes))
-    archive.unlink(missing_ok=True)
-    print(f"{len(images)} images are in {len(nodes)} nodes")
-
-
-def load(node: str, images: list[str], archive: Path, timeout: float) -> None:
-    """Import images into one node and see whether they have arrived."""
-    problem, wanted = "", images
+    Args:
+        node: name of its container.
+        ids: the engine's ID of each image; empty when it has none.
+        timeout: seconds for one import or pull.
+    """
+    lacking = missing(node, ids)
+    if lacking:
+        make_room(node)
+    problem, wanted = "", lacking
     for attempt in range(1, ATTEMPTS + 1):
+        if not wanted:
+            return lacking
         if attempt > 1:
             print(f"attempt {attempt} to load {' '.join(wanted)} into {node}: {problem}", flush=True)
-        # The first time all of them: a node may have an image of that name with other content.
-        if attempt == 1 and archive.is_file():
-            problem = import_archive(node, archive, timeout)
-        else:
-            problem = stream(node, wanted, timeout)
-        problem = problem or "They did not arrive"
-        wanted = missing(node, images, timeout)
-        if not wanted:
-            return
+        for image in [each for each in wanted if not ids[each]]:
+            ids[image] = pull(node, image, timeout)
+        imported = [each for each in wanted if ids[each]]
+        problem = (stream(node, imported, ids, timeout) if imported else "") or "it did not arrive"
+        wanted = missing(node, ids)
+    if not wanted:
+        return lacking
     raise LabError(
         f"{' '.join(wanted)} can't be loaded into {node} after {ATTEMPTS} attempts",
         why=problem,
@@ -90,11 +76,17 @@ def load(node: str, images: list[str], archive: Path, timeout: float) -> None:
     )
 
 
-def missing(node: str, images: list[str], timeout: float) -> list[str]:
-    """Return those images that a node lacks."""
-    command = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "-q"]
-    there = set(run(command, timeout=timeout).split())
-    return [image for image in images if full_name(image) not in there]
+def missing(node: str, ids: dict[str, str]) -> list[str]:
+    """Return those images that a node lacks, has in part, or has with other content than the engine."""
+    listed = run([*_ctr(node), "ls"], timeout=QUESTION).splitlines()[1:]
+    labels = {line.split()[0]: line.split()[-1] for line in listed if line.strip()}
+    checked = run([*_ctr(node), "check"], timeout=QUESTION).splitlines()[1:]
+    whole = {line.split()[0] for line in checked if COMPLETE in line.split() and line.split()[-1] == UNPACKED}
+    return [
+        image
+        for image, own in ids.items()
+        if (name := full_name(image)) not in whole or (own and f"{ID_LABEL}={own}" not in labels[name].split(","))
+    ]
 
 
 def full_name(image: str) -> str:
@@ -105,13 +97,27 @@ def full_name(image: str) -> str:
     return f"docker.io/{image}" if slash else f"docker.io/library/{image}"
 
 
-def import_archive(node: str, archive: Path, timeout: float) -> str:
-    """Import what was saved before; return what went wrong, or nothing."""
-    with archive.open("rb") as file:
-        return import_images(node, file, timeout)
+def make_room(node: str) -> None:
+    """Let a node forget the images that nothing runs, when it keeps more than it should."""
+    used = int(run(["docker", "exec", node, "du", "-sk", CONTAINERD], timeout=QUESTION).split()[0])
+    if used > MOST:
+        print(f"{node} keeps {used >> 20} GiB of images; those that nothing runs are removed", flush=True)
+        run([*_ctr(node), "prune", "--all"], timeout=QUESTION * 5)
 
 
-def stream(node: str, images: list[str], timeout: float) -> str:
+def pull(node: str, image: str, timeout: float) -> str:
+    """Let a node pull an image, or else the engine; return the engine's ID then, and nothing when the node has it."""
+    print(f"{node} pulls {image} (at most {timeout:.0f} s)", flush=True)
+    try:
+        run(["docker", "exec", node, "crictl", "pull", image], timeout=timeout)
+    except CommandError as error:
+        print(f"{node} can't pull {image}: {error.why or error.what}; Docker is asked to", flush=True)
+        engine.ensure_image(image)
+        return engine.image_id(image)
+    return ""
+
+
+def stream(node: str, images: list[str], ids: dict[str, str], timeout: float) -> str:
     """Save images and import them without a file in between; return what went wrong, or nothing."""
     save = subprocess.Popen(engine.save(images), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     problem = "docker save has no output"
@@ -123,12 +129,19 @@ def stream(node: str, images: list[str], timeout: float) -> str:
             save.stdout.close()
         save.kill()
         said = save.communicate()[1].decode(errors="replace").strip()
-    return problem and f"{problem} {said}".strip()[-500:]
+    if problem:
+        return f"{problem} {said}".strip()[-500:]
+    try:
+        for image in images:
+            run([*_ctr(node), "label", full_name(image), f"{ID_LABEL}={ids[image]}"], timeout=QUESTION)
+    except CommandError as error:
+        return f"it did not arrive: {error.why or error.what}"
+    return ""
 
 
 def import_images(node: str, source: IO[bytes], timeout: float) -> str:
     """Import an archive into a node; return what went wrong, or nothing."""
-    command = ["docker", "exec", "-i", node, "ctr", "--namespace=k8s.io", "images", "import", *local_import(node), "-"]
+    command = ["docker", "exec", "-i", *_ctr(node)[2:], "import", *local_import(node), "-"]
     try:
         done = subprocess.run(command, stdin=source, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
@@ -138,8 +151,12 @@ def import_images(node: str, source: IO[bytes], timeout: float) -> str:
 
 def local_import(node: str) -> list[str]:
     """Return the argument that imports in about half the time, where the node's ctr knows it (containerd 2)."""
-    known = run(["docker", "exec", node, "ctr", "images", "import", "--help"], timeout=QUESTION)
+    known = run([*_ctr(node), "import", "--help"], timeout=QUESTION)
     return ["--local"] if "--local" in known else []
+
+
+def _ctr(node: str) -> list[str]:
+    return ["docker", "exec", node, "ctr", "--namespace=k8s.io", "images"]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Images of the host's Docker engine, brought into the nodes of a k3d cluster without a registry."""
+"""Images in the nodes of a k3d cluster: of the host's Docker engine, or of their registries."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class NodeImagesArgs:
 
     Attributes:
         cluster: a cluster whose nodes are containers on this host.
-        images: their references; those that the engine lacks are pulled, once.
+        images: their references.
         triggers: values whose change brings the images again, such as the IDs of built ones.
         unknown: whether this is a preview that can't say whether those have changed.
-        after: images that are wanted sooner; saving and loading are the processor's work, so these wait for them.
-        timeout: seconds for one save or import.
+        after: images that are wanted sooner; importing is the processor's work, so these wait for them.
+        timeout: seconds for one import.
     """
 
     cluster: Cluster
@@ -38,50 +38,34 @@ class NodeImagesArgs:
 
 
 class NodeImages(pulumi.ComponentResource):
-    """Images of the host's Docker engine, in the containerd of every node of a k3d cluster.
+    """Images in the containerd of every node of a k3d cluster.
 
-    Type token ``iot:image:NodeImages``. Makes two ``command.local.Command``: ``{name}-save``, which writes an archive
-    while the cluster is still being made, and ``{name}-load``. Deleting them removes the archive and leaves the
-    images, which go with the nodes.
+    Type token ``iot:image:NodeImages``. Makes a ``command.local.Command`` named ``{name}-load``. Deleting it leaves the
+    images to the nodes.
 
     Attributes:
-        saved: the archive is written.
         loaded: what pods that run these images depend on.
     """
 
     def __init__(self, name: str, args: NodeImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:image:NodeImages", name, {"count": len(args.images)}, opts)
-        self._unknown = args.unknown
-        archive = f".lab/images/{name}.tar"
-        environment: dict[str, pulumi.Input[str]] = {
-            "IMAGES": pulumi.Output.all(*args.images).apply(" ".join),
-            "ARCHIVE": archive,
-            "TIMEOUT": str(args.timeout),
-        }
-        self.saved: pulumi.Resource = command.local.Command(
-            f"{name}-save",
-            create=module(IMPORT, "save"),
-            delete='rm -f "$ARCHIVE"',
-            environment=environment,
-            triggers=[module_hash(IMPORT, "components.docker.engine"), *args.triggers],
-            opts=self._options([args.after.saved] if args.after else [], None),
-        )
         self.loaded: pulumi.Resource = command.local.Command(
             f"{name}-load",
-            create=module(IMPORT, "load"),
+            create=module(IMPORT),
             delete=":",
-            environment={**environment, "NODES": args.cluster.nodes.apply(" ".join)},
+            environment={
+                "IMAGES": pulumi.Output.all(*args.images).apply(" ".join),
+                "NODES": args.cluster.nodes.apply(" ".join),
+                "TIMEOUT": str(args.timeout),
+            },
             triggers=[args.cluster.identity, module_hash(IMPORT, "components.docker.engine"), *args.triggers],
-            opts=self._options([self.saved, *([args.after.loaded] if args.after else [])], args.cluster.lifetime),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[args.after.loaded] if args.after else [],
+                deleted_with=args.cluster.lifetime,
+                delete_before_replace=True,
+                replace_on_changes=["environment"],
+                ignore_changes=["environment", "triggers"] if args.unknown else [],
+            ),
         )
         self.register_outputs({"nodes": args.cluster.nodes})
-
-    def _options(self, depends_on: list[pulumi.Resource], lifetime: pulumi.Resource | None) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(
-            parent=self,
-            depends_on=depends_on,
-            deleted_with=lifetime,
-            delete_before_replace=True,
-            replace_on_changes=["environment"],
-            ignore_changes=["environment", "triggers"] if self._unknown else [],
-        )

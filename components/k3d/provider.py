@@ -10,6 +10,7 @@ import hashlib
 import json
 import secrets
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.docker import container as containers
 from components.docker import engine as docker_engine
+from components.k3d import volumes
 
 CLUSTER_LABEL: Final = "k3d.cluster"
 ROLE_LABEL: Final = "k3d.role"
@@ -30,6 +32,7 @@ NODE_ROLES: Final = ("server", "agent")
 # Where K3s looks for archives of images when it starts: https://docs.k3s.io/installation/airgap
 IMAGES_FOLDER: Final = "/var/lib/rancher/k3s/agent/images"
 DELETE: Final = 120.0  # seconds
+SOON: Final = 90  # seconds within which a cluster that has its images comes up; the first time they may be pulled
 READY_EVERY: Final = 0.2  # seconds between two looks
 
 
@@ -197,29 +200,45 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
     config["options"]["runtime"] = {
         "labels": [{"label": f"{key}={value}", "nodeFilters": filters} for key, value in labels.items()]
     }
+    config["volumes"] = volumes.mounts(config)
     if props["archive"]:
         volume = f"{props['archive']}:{IMAGES_FOLDER}/{Path(props['archive']).name}:ro"
-        config["volumes"] = [{"volume": volume, "nodeFilters": filters}]
+        config["volumes"].append({"volume": volume, "nodeFilters": filters})
     if docker_engine.cgroup_version() == "1":
         # The kubelet refuses cgroup v1 since 1.35 unless it is told that this is known.
         config["options"]["k3s"]["extraArgs"].append(
             {"arg": "--kubelet-arg=fail-cgroupv1=false", "nodeFilters": filters}
         )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "k3d.yaml"  # JSON is YAML
-        path.write_text(json.dumps(config), encoding="utf-8")
-        try:
-            _k3d(
-                ["cluster", "create", "--config", str(path), "--timeout", f"{props['timeout']}s"],
-                timeout=props["timeout"] + DELETE,
-            )
-            _wait_ready(Found(props["name"]), props["timeout"])
-        except CommandError as error:
-            raise LabError(
-                f"The k3d cluster {props['name']} did not come up, and {_remove_debris(props['name'])}",
-                why=str(error),
-                fix="docs/troubleshooting.md, or try `k3d cluster create test` by hand",
-            ) from error
+    kept = volumes.prepare(config, props["stack"])
+    error, has_run = _failure(config, min(SOON, props["timeout"]) if kept else props["timeout"])
+    if error and kept and has_run:
+        # What was kept may be damaged; what keeps Docker from starting a node is not its fault.
+        print(f"{props['name']} did not come up with the images that its nodes had kept: {error.what}", flush=True)
+        print(f"It begins without them; {_remove_debris(props['name'])}", flush=True)
+        volumes.drop(set(volumes.of(config).values()))
+        volumes.prepare(config, props["stack"])
+        error, _ = _failure(config, props["timeout"])
+    if error:
+        raise LabError(
+            f"The k3d cluster {props['name']} did not come up, and {_remove_debris(props['name'])}",
+            why=str(error),
+            fix="docs/troubleshooting.md, or try `k3d cluster create test` by hand",
+        ) from error
+
+
+def _failure(config: dict[str, Any], timeout: int) -> tuple[CommandError | None, bool]:
+    """Make a cluster; return what went wrong, if anything, and whether a node has run."""
+    name = config["metadata"]["name"]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "k3d.yaml"  # JSON is YAML
+            path.write_text(json.dumps(config), encoding="utf-8")
+            _k3d(["cluster", "create", "--config", str(path), "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
+        _wait_ready(Found(name), timeout)
+        _wait_for_containerd(Found(name), timeout)
+    except CommandError as error:
+        return error, any(node.state != "created" for node in Found(name).nodes)
+    return None, True
 
 
 def _remove_debris(name: str) -> str:
@@ -248,6 +267,18 @@ def _wait_ready(found: Found, timeout: int) -> None:
             why=str(error),
             fix=f"`docker logs {found.servers[0]}` says what it is waiting for",
         ) from error
+
+
+def _wait_for_containerd(found: Found, timeout: int) -> None:
+    """Wait until every node can say what images it has: containerd starts on a damaged store, too, but without it."""
+    for node in found.nodes:
+        ask = ["docker", "exec", node.name, "ctr", "--namespace=k8s.io", "images", "ls", "--quiet"]
+        wait.until(
+            partial(run, ask, timeout=10),
+            timeout=timeout,
+            every=READY_EVERY,
+            also=lambda error: "unknown service" not in str(error),
+        )
 
 
 def _outputs(props: dict[str, Any], found: Found) -> dict[str, Any]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
-import pulumi
-import pulumi_command as command
 from pulumi.runtime import is_dry_run
 
 from components.core import names, versions
 from components.core.cluster import Cluster, ExistingCluster, ExistingClusterArgs
-from components.core.run import module, module_hash
 from components.core.settings import IMAGE
 from components.docker import container as containers
 from components.docker.image import AppImage, AppImageArgs, package_index
@@ -27,6 +23,8 @@ from components.k3d.provider import Found
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pulumi
 
     from components.core.settings import PortSettings, Settings
 
@@ -52,7 +50,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     if not settings.image.reference:
         package_index()  # what is wrong with it is said before anything is made
     chart = charts.argocd(settings.argocd_chart, root)
-    cluster, kept = _cluster(settings, root)
+    cluster = _cluster(settings)
     images = _Images(settings, cluster)
     argo = ArgoCd(
         "argocd",
@@ -77,7 +75,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
             argocd=argo.release,
         ),
     )
-    app = GitOpsApp(
+    GitOpsApp(
         names.APP,
         GitOpsAppArgs(
             cluster=cluster,
@@ -91,33 +89,24 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
             timeout=settings.timeout,
         ),
     )
-    if kept:
-        _keep_images(cluster, kept, app)
     return _outputs(settings, cluster, argo, repository)
 
 
-def _cluster(settings: Settings, root: Path) -> tuple[Cluster, Path | None]:
-    """Return the cluster, and where its own images are kept for the next one; None when it is not made here."""
+def _cluster(settings: Settings) -> Cluster:
+    """Return the cluster, which is made here or not."""
     wanted = settings.cluster
     if wanted.kubeconfig:
         preflight.require_tools([] if is_dry_run() else ["kubectl"])
-        args = ExistingClusterArgs(kubeconfig=wanted.kubeconfig, context=wanted.context)
-        return ExistingCluster("cluster", args).cluster, None
+        existing = ExistingClusterArgs(kubeconfig=wanted.kubeconfig, context=wanted.context)
+        return ExistingCluster("cluster", existing).cluster
     ports = (settings.app_port, settings.argocd_port)
     embedded = not settings.git.url
     host_ports = [wanted.api_port, *(port for each in ports for port in each.host_ports)]
     host_ports += settings.git.ports if embedded else ()
     beside = [_git_container(settings)] if embedded else []
     preflight.check_k3d(wanted, host_ports, settings.stack, beside, preview=is_dry_run())
-    kept = root / ".lab" / "images" / f"k3s-{hashlib.sha256(wanted.image.encode()).hexdigest()[:12]}.tar"
-    archive = wanted.images_archive or (kept if kept.is_file() else None)
-    made = K3dCluster(
-        CLUSTER,
-        K3dClusterArgs(
-            settings=wanted, images_archive=archive, ports=ports, stack=settings.stack, timeout=settings.timeout
-        ),
-    )
-    return made.cluster, kept
+    args = K3dClusterArgs(settings=wanted, ports=ports, stack=settings.stack, timeout=settings.timeout)
+    return K3dCluster(CLUSTER, args).cluster
 
 
 class _Images:
@@ -213,24 +202,6 @@ def _first_commit(settings: Settings, root: Path) -> dict[str, str]:
                 changed = manifests.set_image(changed, name, repository, wanted)
         files[f"{settings.git.path.rstrip('/')}/{name}"] = changed
     return files
-
-
-def _keep_images(cluster: Cluster, kept: Path, app: GitOpsApp) -> None:
-    """Keep the images that K3s pulled for itself, so that the next cluster needs no network for them."""
-    keep = "components.k3d.keep_images"
-    command.local.Command(
-        "k3s-images",
-        create=module(keep),
-        delete=":",
-        environment={"NODE": cluster.nodes.apply(lambda nodes: nodes[-1]), "ARCHIVE": str(kept)},
-        triggers=[cluster.identity, module_hash(keep)],
-        opts=pulumi.ResourceOptions(
-            depends_on=[app.healthy],
-            deleted_with=cluster.lifetime,
-            delete_before_replace=True,
-            ignore_changes=["environment"],
-        ),
-    )
 
 
 def _url(settings: Settings, port: PortSettings) -> str:

@@ -20,8 +20,10 @@ import yaml
 
 from components.core.errors import LabError
 from components.core.run import CommandError, run
+from components.docker import container as containers
 from components.docker import engine as docker_engine
 from components.k3d import provider as k3d_provider
+from components.k3d import volumes
 from devtools import graph
 from devtools.bench import facts, inputs, table
 from devtools.bench.table import Row, Step
@@ -118,18 +120,33 @@ class Bench:
             run(["docker", "build", "--quiet", *flags, "--tag", f"{CACHE}:{number}", "app"], timeout=RUN_TIME)
 
     def ours(self) -> None:
-        """Make, change and remove the lab with the program."""
+        """Make, change, lose, remove and make the lab again with the program."""
         record = self.figures.ours
-        begin = time.monotonic()
-        steps = self.up(begin)
-        _add(record, "up", time.monotonic() - begin)
-        self.figures.our_steps.append(steps)
-        _add(record, "memory", memory(self.cluster))
+        self._forget()
+        self._up("first")
+        _add(record, "memory", memory(self.cluster, self.inputs.environment["GIT"]))
         self._start(record)
         target = release.of(stack.outputs(STACK, show_secrets=True))
         times, _ = release.release(target, "v2", RELEASE_TIME)
         _add(record, "release", times.live)
+        begin = time.monotonic()
+        run(["k3d", "cluster", "delete", self.cluster], timeout=RELEASE_TIME)
+        _add(self.figures.theirs, "delete", time.monotonic() - begin)
+        self._up("lost")
         _add(record, "down", self._timed("destroy", "--yes", "--skip-preview"))
+        self.figures.our_steps.append(self._up("up"))
+        self._timed("destroy", "--yes", "--skip-preview")
+        self._forget()
+
+    def _up(self, name: str) -> list[Step]:
+        begin = time.monotonic()
+        steps = self.up(begin)
+        _add(self.figures.ours, name, time.monotonic() - begin)
+        return steps
+
+    def _forget(self) -> None:
+        """Remove what the nodes have kept."""
+        volumes.drop(set(containers.volumes(f"{volumes.LABEL}={self.cluster}")))
 
     def _start(self, record: dict[str, list[float]]) -> None:
         """Take the time of runs that have nothing to do, of the program and of one with a ConfigMap, in turns."""
@@ -159,7 +176,7 @@ class Bench:
         seconds, steps = self._script("up")
         _add(record, "up", seconds)
         self.figures.their_steps.append(steps)
-        _add(record, "memory", memory(self.cluster))
+        _add(record, "memory", memory(self.cluster, self.inputs.environment["GIT"]))
         _add(record, "down", self._script("down")[0])
 
     def clean(self) -> None:
@@ -171,6 +188,12 @@ class Bench:
             say(str(error))
         if self.cluster in run(["k3d", "cluster", "list", "--no-headers"], timeout=RELEASE_TIME).split():
             run(["k3d", "cluster", "delete", self.cluster], timeout=RELEASE_TIME)
+        git = self.inputs.environment["GIT"]
+        for kind, name in (("container", git), ("volume", git), ("network", self.cluster)):
+            if containers.inspect(kind, name):
+                flags = [] if kind == "network" else ["--force"]
+                run(["docker", kind, "rm", *flags, name], timeout=RELEASE_TIME)
+        self._forget()
         versions = (self.inputs.folder / "versions.txt").read_text(encoding="utf-8").split()
         tags = [f"{CACHE}:{number}" for number in range(len(versions))]
         tags += [f"{self.inputs.environment['REPOSITORY']}:{version}" for version in versions]
@@ -278,13 +301,17 @@ def _add(record: dict[str, list[float]], name: str, value: float) -> None:
     record.setdefault(name, []).append(value)
 
 
-def memory(cluster: str) -> float:
-    """Return what the nodes of a k3d cluster use, in GiB, as `docker stats` counts it.
+def memory(cluster: str, git: str) -> float:
+    """Return what the nodes of a k3d cluster and a Git server use, in GiB, as `docker stats` counts it.
 
-    The nodes are asked themselves: an engine inside a container says 0.
+    They are asked themselves: an engine inside a container says 0.
+
+    Args:
+        cluster: name of the cluster.
+        git: name of the Git server's container.
     """
-    nodes = docker_engine.containers(f"{k3d_provider.CLUSTER_LABEL}={cluster}")
-    return sum(used(run(["docker", "exec", node.name, "sh", "-c", MEMORY], timeout=ANSWER)) for node in nodes) / GIB
+    names = [node.name for node in docker_engine.containers(f"{k3d_provider.CLUSTER_LABEL}={cluster}")]
+    return sum(used(run(["docker", "exec", each, "sh", "-c", MEMORY], timeout=ANSWER)) for each in [*names, git]) / GIB
 
 
 def used(said: str) -> int:
@@ -307,8 +334,11 @@ def report(figures: Figures, machine: list[str]) -> str:
     """
     ours, theirs, small = figures.ours, figures.theirs, figures.small
     rows = [
-        Row(what="from nothing to Healthy", ours=ours["up"], theirs=theirs["up"]),
+        Row(what="`up` after `destroy`", ours=ours["up"], theirs=theirs["up"]),
+        Row(what="first `up`, images in Docker", ours=ours["first"], theirs=theirs["up"]),
+        Row(what="lost cluster -> Healthy at Git's commit", ours=ours["lost"], theirs=theirs["up"]),
         Row(what="removed again", ours=ours["down"], theirs=theirs["down"]),
+        Row(what="removed again, beside `k3d cluster delete`", ours=ours["down"], theirs=theirs["delete"]),
         Row(what="commit -> live, by webhook", ours=ours["release"]),
         Row(what="memory of the whole lab", ours=ours["memory"], theirs=theirs["memory"], unit="GiB"),
     ]

@@ -7,7 +7,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from components.core.errors import LabError
+from components.docker import container as containers
 from components.gitops import git_backups
+from components.k3d import volumes
 from lab.host import local, paths
 from lab.host.console import ask, say
 from lab.live import stack
@@ -51,12 +53,25 @@ def run(args: argparse.Namespace) -> int:
                 why="what you have pushed or cloned is there",
                 fix='move it away, or make clean ARGS="--discard"',
             )
+    _remove_volumes()
     local.forget_salts()
     for folder in (paths.LAB, paths.VENV):
         if folder.exists():
             shutil.rmtree(folder)
             say(f"removed {folder.relative_to(paths.ROOT)}")
     return 0
+
+
+def _remove_volumes() -> None:
+    """Remove the volumes in which nodes of clusters that are gone have kept their images."""
+    try:
+        names = containers.volumes(volumes.LABEL, f"{containers.PROJECT_LABEL}={paths.ROOT}")
+        volumes.drop(set(names))
+    except LabError as error:
+        say(f"volumes with images may be left (`docker volume ls --filter label={volumes.LABEL}`): {error.what}")
+        return
+    for name in names:
+        say(f"removed the volume {name}")
 
 
 def _made_by_users() -> list[Path]:

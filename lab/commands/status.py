@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from components.core import kube
 from components.core.errors import LabError
+from components.docker import container as containers
 from components.gitops import application_status
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
@@ -67,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"stack": args.stack, "ok": ok, "checks": [asdict(each) for each in lines], "urls": urls}))
     else:
-        print("\n".join([*(shown(line, colour=sys.stdout.isatty()) for line in lines), *_shown_urls(urls)]))
+        about = urls | kept(args.stack)
+        print("\n".join([*(shown(line, colour=sys.stdout.isatty()) for line in lines), *_shown(about)]))
     return 0 if ok else 1
 
 
@@ -220,5 +222,14 @@ def shown(line: Line, *, colour: bool) -> str:
     return f"{painted}{line.name:13}{line.found}{fix}"
 
 
-def _shown_urls(urls: dict[str, str]) -> list[str]:
-    return [f"{'':8}{name:13}{url}" for name, url in urls.items()]
+def kept(stack_name: str) -> dict[str, str]:
+    """Return the volumes that outlive the cluster, as a line; nothing where Docker can't be asked."""
+    try:
+        names = containers.volumes(f"{containers.STACK_LABEL}={stack_name}")
+    except LabError:
+        return {}
+    return {"Volumes": ", ".join(names)} if names else {}
+
+
+def _shown(about: dict[str, str]) -> list[str]:
+    return [f"{'':8}{name:13}{found}" for name, found in about.items()]

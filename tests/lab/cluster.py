@@ -6,6 +6,8 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
+from components.core import versions
+from components.k3d import volumes
 from tests.lab.lab import answer, docker_things, eventually
 
 if TYPE_CHECKING:
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
 
 CLUSTER: Final = "iot-test"
 NODE: Final = f"k3d-{CLUSTER}-server-0"
+# What the node keeps when the cluster goes.
+VOLUME: Final = next(
+    iter(volumes.of({"metadata": {"name": CLUSTER}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}).values())
+)
 GIT: Final = f"{CLUSTER}-git"  # the container of the embedded Git server, and its volume
 APP: Final = "http://localhost:18888/"
 SETTINGS: Final[dict[str, Any]] = {
@@ -60,8 +66,12 @@ def head(lab: Lab) -> str:
 
 
 def left(before: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Return what Docker has, of each kind, and had not before. What others removed meanwhile is not in it."""
+    """Return what Docker has, of each kind, and had not before, but for what `make destroy` is to leave.
+
+    What others removed meanwhile is not in it.
+    """
     after = docker_things()
+    after["volumes"] -= {VOLUME}
     return {kind: names for kind in after if (names := after[kind] - before[kind])}
 
 
@@ -71,7 +81,7 @@ def remove(lab: Lab) -> None:
     for command in (
         ["k3d", "cluster", "delete", CLUSTER],
         ["docker", "rm", "--force", "--volumes", GIT],
-        ["docker", "volume", "rm", "--force", GIT],
+        ["docker", "volume", "rm", "--force", GIT, VOLUME],
         ["docker", "network", "rm", CLUSTER],
     ):
         subprocess.run(command, check=False, capture_output=True, timeout=120)

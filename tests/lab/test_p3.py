@@ -270,7 +270,9 @@ def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up_in_
     pushed = cluster.head(lab)
     lab.run("k3d", "cluster", "delete", CLUSTER)
     assert "replace" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    said = lab.pulumi("up", "--skip-preview")
+    # The node has kept what it had unpacked.
+    assert said.count("images are in 1 nodes, 1 of which had them") >= 2
     cluster.answers("v2")
     assert cluster.head(lab) == pushed
     assert cluster.application(lab)["sync"]["revision"] == pushed
@@ -286,6 +288,34 @@ def test_refresh_notices_the_loss_of_cluster_git_and_images_too_and_up_rebuilds(
     lab.pulumi("up", "--skip-preview")
     cluster.answers("v2")
     assert cluster.head(lab) == pushed
+
+
+def test_a_node_whose_kept_images_are_damaged_begins_without_them(lab: Lab) -> None:
+    lab.run("k3d", "cluster", "delete", CLUSTER)
+    spoil = "head -c 300000 /dev/urandom >/kept/io.containerd.metadata.v1.bolt/meta.db"
+    lab.run("docker", "run", "--rm", f"--volume={cluster.VOLUME}:/kept", "python:3.13-slim", "sh", "-c", spoil)
+    said = lab.pulumi("up", "--skip-preview")
+    assert f"{CLUSTER} did not come up with the images that its nodes had kept" in said
+    assert "It begins without them" in said
+    cluster.answers("v2")
+
+
+def test_a_node_that_was_killed_in_the_middle_of_an_import_is_made_again(lab: Lab) -> None:
+    lab.run("k3d", "cluster", "delete", CLUSTER)
+    lab.run("docker", "volume", "rm", cluster.VOLUME)
+    up = ["pulumi", "up", "--stack", "p3", "--yes", "--skip-preview", "--non-interactive"]
+    with subprocess.Popen(up, cwd=lab.folder, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+
+        def works() -> bool:
+            return "images import" in lab.run("docker", "top", NODE, check=False).stdout
+
+        eventually("an import", works, lambda: "none", seconds=180)
+        lab.run("docker", "kill", "--signal=KILL", NODE)
+        said = process.communicate()[0].decode()
+    assert process.returncode, said
+    assert "Traceback" not in said
+    lab.pulumi("up", "--skip-preview")
+    cluster.answers("v2")
 
 
 def test_a_lost_git_container_comes_back_with_what_was_pushed(lab: Lab) -> None:

@@ -102,11 +102,13 @@ elif args[:2] in (['volume', 'inspect'], ['network', 'inspect']):
 elif args[:2] in (['volume', 'create'], ['network', 'create']):
     there = things(args[0]) | {args[-1]: labels(args)}
     (here / (args[0] + 's.json')).write_text(json.dumps(there))
+elif args[:2] == ['volume', 'ls']:
+    wanted = dict(each.split('=', 2)[2].split('=') for each in args if each.startswith('--filter='))
+    print('\\n'.join(name for name, its in things('volume').items() if wanted.items() <= its.items()))
 elif args[:2] in (['volume', 'rm'], ['network', 'rm']):
-    on = any(args[2] in (each.get('Network'), '') for each in found)
-    if args[0] == 'network' and on:
+    if args[0] == 'network' and any(args[2] == each.get('Network') for each in found):
         fail('error while removing network: network ' + args[2] + ' has active endpoints')
-    there = {name: its for name, its in things(args[0]).items() if name != args[2]}
+    there = {name: its for name, its in things(args[0]).items() if name not in args[2:]}
     (here / (args[0] + 's.json')).write_text(json.dumps(there))
 elif args[:2] == ['container', 'inspect']:
     mine = [each for each in found if each['Name'] == '/' + args[2]]
@@ -169,14 +171,19 @@ if args[:2] == ['cluster', 'create']:
     name = config['metadata']['name']
     if mine(name):
         sys.exit('FATA Failed to create cluster because a cluster with that name already exists')
+    volumes = json.loads((here / 'volumes.json').read_text())
+    rubbish = (here / 'rubbish').exists() and not (here / 'rubbish').read_text()
+    if rubbish:
+        (here / 'rubbish').write_text('gone')
     broken = (here / 'refuses').exists()
+    state = 'created' if broken else 'running'
     labels = dict(each['label'].split('=') for each in config['options']['runtime']['labels'])
     for role, count in (('server', config['servers']), ('agent', config.get('agents', 0))):
         for number in range(1 if broken else count):
             container = f'k3d-{name}-{role}-{number}'
             ports = {f'{number}/tcp': [{'HostPort': each['port'].split(':')[1]}] for number, each in
                      enumerate(config['ports'])}
-            found.append({'Id': container, 'Name': '/' + container, 'State': {'Status': 'running'},
+            found.append({'Id': container, 'Name': '/' + container, 'State': {'Status': state},
                           'Config': {'Labels': {'k3d.cluster': name, 'k3d.role': role, **labels}},
                           'HostConfig': {'PortBindings': ports}})
             if broken:
@@ -184,6 +191,8 @@ if args[:2] == ['cluster', 'create']:
     write()
     if broken:
         sys.exit('FATA Failed to create cluster: no space left on device')
+    if rubbish:
+        sys.exit('FATA Failed to create cluster: stopped returning log lines')
 elif args[:2] == ['cluster', 'start']:
     if (here / 'stuck').exists():
         sys.exit('FATA failed to start node')

@@ -154,15 +154,17 @@ def test_the_page_has_a_place_for_figures() -> None:
 
 def test_a_report_has_a_row_for_everything_that_is_measured() -> None:
     figures = p3.Figures(
-        ours={name: [1.0] for name in ("up", "down", "release", "second", "preview", "memory")},
-        theirs={name: [2.0] for name in ("up", "down", "memory")},
+        ours={name: [1.0] for name in ("up", "first", "lost", "down", "release", "second", "preview", "memory")},
+        theirs={name: [2.0] for name in ("up", "down", "memory", "delete")},
         small={name: [4.0] for name in ("second", "preview")},
         our_steps=[[Step(what="cluster", begin=0, end=9)], [Step(what="cluster", begin=0, end=7)]],
         their_steps=[[Step(what="create the cluster", begin=0, end=8)]],
     )
     shown = p3.report(figures, ["- 2 CPUs"])
     assert shown.startswith("- 2 CPUs\n")
-    assert "| from nothing to Healthy | **1.0 s** | **2.0 s** | 0.50 |" in shown
+    assert "| `up` after `destroy` | **1.0 s** | **2.0 s** | 0.50 |" in shown
+    assert "| first `up`, images in Docker | **1.0 s** | **2.0 s** | 0.50 |" in shown
+    assert "| lost cluster -> Healthy at Git's commit | **1.0 s** | **2.0 s** | 0.50 |" in shown
     assert "| memory of the whole lab | **1.0 GiB** | **2.0 GiB** | 0.50 |" in shown
     assert "| a second `up`, nothing to do | **1.0 s** | **4.0 s** | 0.25 |" in shown
     assert "| a preview of the same | **1.0 s** | **4.0 s** | 0.25 |" in shown

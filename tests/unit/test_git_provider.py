@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from components.core.errors import LabError
+from components.docker import container as containers
 from components.docker.engine import UnreachableError
 from components.gitops import git_backups, rescue
 from components.gitops.git_provider import GitServerProvider
@@ -67,7 +69,7 @@ def test_it_is_a_container_of_the_stacks_with_its_data_in_a_volume_on_the_cluste
 ) -> None:
     (run,) = docker.called("docker run")
 
-    assert docker.things("volume") == {NAME: {"iot.stack": "p3"}}
+    assert docker.things("volume") == {NAME: {"iot.stack": "p3", "iot.project": containers.PROJECT}}
     assert docker.things("network") == {NETWORK: {"iot.stack": "p3"}}
     for word in (
         f"--network={NETWORK}",
@@ -140,6 +142,19 @@ def test_one_that_can_not_be_started_is_said_and_leaves_no_container(docker: Eng
     with pytest.raises(LabError, match=rf"^The container {NAME} can't be started.*port is already allocated"):
         provider.create(wanted)
     assert docker.containers == []
+
+
+def test_a_port_that_the_stacks_own_cluster_gives_up_is_waited_for(
+    docker: Engine, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.is_so("refuses")
+    ports = {"3/tcp": [{"HostPort": "30003"}]}
+    node = {"Id": "n", "Name": "/n", "State": {"Status": "running"}, "Config": {"Labels": {"iot.stack": "p3"}}}
+    docker.containers = [{**node, "HostConfig": {"PortBindings": ports}}]
+    monkeypatch.setattr(time, "sleep", lambda _: docker.is_no_more("refuses"))
+    provider.create(wanted)
+
+    assert len(docker.called("docker run")) == 2
 
 
 def test_a_set_up_that_fails_says_why_and_where_to_look(docker: Engine, wanted: Wanted) -> None:

@@ -207,4 +207,4 @@ def test_a_scripts_digest_changes_with_the_script_and_not_with_the_working_folde
     monkeypatch.chdir(tmp_path)
 
     assert module_hash(name) == hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:16]
-    assert module_hash(name) != module_hash("components.k3d.keep_images")
+    assert module_hash(name) != module_hash("components.k3d.node_images")

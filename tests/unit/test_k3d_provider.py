@@ -34,6 +34,7 @@ def wanted(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 - any input
     """Return the inputs as the engine hands them over: every number is a float."""
     config = {
         "metadata": {"name": changed.get("name", "lab")},
+        "image": K3S,
         "servers": changed.pop("servers", 1),
         "agents": changed.pop("agents", 0),
         "ports": [{"port": "127.0.0.1:8888:30001"}],
@@ -115,12 +116,10 @@ def test_an_image_that_can_not_be_pulled_stops_before_anything_is_made(docker: E
 def test_an_archive_of_images_is_mounted_where_k3s_looks_for_it(docker: Engine, tmp_path: Path) -> None:
     provider.create(wanted(archive=f"{tmp_path}/k3s.tar", agents=1))
 
-    assert docker.config["volumes"] == [
-        {
-            "volume": f"{tmp_path}/k3s.tar:/var/lib/rancher/k3s/agent/images/k3s.tar:ro",
-            "nodeFilters": ["server:*", "agent:*"],
-        }
-    ]
+    assert docker.config["volumes"][-1] == {
+        "volume": f"{tmp_path}/k3s.tar:/var/lib/rancher/k3s/agent/images/k3s.tar:ro",
+        "nodeFilters": ["server:*", "agent:*"],
+    }
 
 
 @pytest.mark.parametrize(("version", "passed"), [("1", True), ("2", False)])
@@ -161,6 +160,96 @@ def test_nothing_can_be_created_where_docker_does_not_answer(docker: Engine) -> 
 
     with pytest.raises(UnreachableError, match="Cannot connect to the Docker daemon"):
         provider.create(wanted())
+
+
+# --- what nodes keep -------------------------------------------------------------------------------------------------
+
+FOLDER = "/var/lib/rancher/k3s/agent/containerd"
+
+
+def kept(docker: Engine) -> list[str]:
+    return sorted(docker.things("volume"))
+
+
+def test_every_node_keeps_its_images_in_a_volume_of_its_own(docker: Engine) -> None:
+    provider.create(wanted(servers=1, agents=1))
+    mounts = docker.config["volumes"]
+
+    assert len(kept(docker)) == 2
+    assert [(each["volume"].split(":")[1], each["nodeFilters"]) for each in mounts] == [
+        (FOLDER, ["server:0"]),
+        (FOLDER, ["agent:0"]),
+    ]
+    assert [each["volume"].split(":")[0] for each in mounts] == sorted(kept(docker), reverse=True)
+    for labels in docker.things("volume").values():
+        assert (labels["iot.stack"], labels["iot.images"]) == ("p3", "lab")
+
+
+def test_the_next_cluster_of_that_name_and_image_has_them(docker: Engine, made: dict[str, Any]) -> None:
+    before = kept(docker)
+    provider.delete(made["id"], made)
+    assert kept(docker) == before
+    provider.create(wanted())
+
+    assert kept(docker) == before
+    assert len(docker.called("docker volume create")) == 1
+    assert docker.called("k3d cluster create")[-1].endswith("--timeout 5s")
+
+
+def test_those_of_nodes_that_are_gone_and_of_another_image_are_removed(docker: Engine) -> None:
+    cluster_id, outs = create(agents=1)
+    of_server = next(name for name in kept(docker) if "server" in name)
+    provider.delete(cluster_id, outs)
+    provider.create(wanted())
+    assert kept(docker) == [of_server]
+    docker.containers = []
+    docker.is_so("images", f"rancher/k3s:v2 {TOOLS}")
+    inputs = wanted()
+    provider.create(
+        {**inputs, "config": inputs["config"].replace(K3S, "rancher/k3s:v2"), "images": ["rancher/k3s:v2", TOOLS]}
+    )
+
+    assert len(kept(docker)) == 1
+    assert kept(docker) != [of_server]
+
+
+def test_those_of_another_cluster_stay(docker: Engine, made: dict[str, Any]) -> None:
+    create(name="other", config=wanted()["config"].replace('"lab"', '"other"'))
+
+    assert [name.split("-")[0] for name in kept(docker)] == ["lab", "other"]
+
+
+def test_a_cluster_that_does_not_come_up_with_them_begins_without(
+    docker: Engine, made: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.delete(made["id"], made)
+    docker.is_so("rubbish")
+    cluster_id, _ = create()
+
+    assert cluster_id != made["id"]
+    assert [call.split()[2] for call in docker.changes()] == ["create", "delete", "create", "delete", "create"]
+    assert len(docker.called("docker volume create")) == 2
+    assert "lab did not come up with the images that its nodes had kept" in capsys.readouterr().out
+
+
+def test_they_stay_when_docker_can_not_even_start_a_node(docker: Engine, made: dict[str, Any]) -> None:
+    provider.delete(made["id"], made)
+    docker.is_so("refuses")
+
+    with pytest.raises(LabError, match="no space left on device"):
+        provider.create(wanted())
+    assert len(docker.called("docker volume create")) == 1
+
+
+def test_someone_elses_volume_of_that_name_is_left_alone(docker: Engine, made: dict[str, Any]) -> None:
+    (name,) = kept(docker)
+    provider.delete(made["id"], made)
+    docker.is_so("volumes.json", json.dumps({name: {}}))
+
+    with pytest.raises(LabError, match=f"^A Docker volume {name} is here already, and this project did not make it"):
+        provider.create(wanted())
+    assert kept(docker) == [name]
+    assert len(docker.called("k3d cluster create")) == 1
 
 
 # --- taking over what is there ---------------------------------------------------------------------------------------

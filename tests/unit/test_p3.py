@@ -120,30 +120,24 @@ def test_all_that_is_made_in_our_own_cluster_goes_when_its_nodes_go(ours: str, r
 
     assert provider.deleted_with == nodes.urn
     for node in [*in_cluster(of), *commands(of)]:
-        if not node.read and not node.name.endswith("-images-save"):
+        if not node.read:
             # By way of the provider: see Cluster.lifetime.
             assert node.deleted_with == provider.urn, node.name
 
 
-def test_images_are_saved_while_the_cluster_is_made_and_loaded_in_the_order_of_need(embedded: graph.Graph) -> None:
+def test_images_are_brought_in_the_order_of_need(embedded: graph.Graph) -> None:
     (nodes,) = embedded.of_type("pulumi-python:dynamic/k3d:Nodes")
-    needed = ("argocd", "flask-app")
-    saves = [embedded.named(f"{name}-images-save") for name in needed]
-    loads = [embedded.named(f"{name}-images-load") for name in needed]
+    loads = [embedded.named(f"{name}-images-load") for name in ("argocd", "flask-app")]
 
-    for save, load in zip(saves, loads, strict=True):
-        assert nodes.urn not in save.depends_on
-        assert {nodes.urn, save.urn} <= set(load.depends_on)
-    for chain in (saves, loads):
-        assert all(sooner.urn in later.depends_on for sooner, later in itertools.pairwise(chain))
+    assert all(nodes.urn in load.depends_on for load in loads)
+    assert all(sooner.urn in later.depends_on for sooner, later in itertools.pairwise(loads))
 
 
-def test_only_components_are_at_the_top_except_the_command_that_keeps_images(any_p3: graph.Graph) -> None:
+def test_only_components_are_at_the_top(any_p3: graph.Graph) -> None:
     components = {node.urn for node in any_p3.nodes if not node.custom}
     top = [node for node in any_p3.nodes if node.parent not in components]
 
-    assert {node.name for node in top if node.custom} <= {"k3s-images"}
-    assert all(node.type.startswith("iot:") for node in top if not node.custom)
+    assert all(node.type.startswith("iot:") and not node.custom for node in top)
 
 
 def test_a_name_is_used_once_for_each_type_and_begins_with_its_components_name(any_p3: graph.Graph) -> None:
@@ -182,10 +176,8 @@ def test_no_secret_is_plain_text_in_the_outputs(any_p3: graph.Graph) -> None:
 
 def test_no_command_line_has_a_value_in_it(any_p3: graph.Graph) -> None:
     for node in commands(any_p3):
-        assert re.fullmatch(r"\.venv/bin/python -m components(\.\w+){2}( save| load)?", node.inputs["create"]), (
-            node.name
-        )
-        assert node.inputs["delete"] in {":", 'rm -f "$ARCHIVE"'}, node.name
+        assert re.fullmatch(r"\.venv/bin/python -m components(\.\w+){2}", node.inputs["create"]), node.name
+        assert node.inputs["delete"] == ":", node.name
 
 
 def test_secrets_are_found_by_these_tests_at_all(embedded: graph.Graph) -> None:
@@ -301,8 +293,7 @@ def test_every_command_runs_again_when_its_script_or_its_cluster_is_another_one(
     (cluster,) = made or any_p3.of_type("pulumi:providers:kubernetes")
     identity = f"{cluster.name}-id"
     for node in commands(any_p3):
-        # Archives are written for a cluster that is still to be made.
-        assert identity in node.inputs["triggers"] or node.name.endswith("-save"), node.name
+        assert identity in node.inputs["triggers"], node.name
         assert any(re.fullmatch(r"[0-9a-f]{16}", trigger) for trigger in node.inputs["triggers"]), node.name
 
 

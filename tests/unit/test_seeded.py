@@ -166,7 +166,7 @@ RESOURCES: Final = [
     ),
     ("p3", "gitea-server", "environment.DB", "postgres://user:pw@db/app", "no-plain-secret", "take it from a Secret"),
     ("p3", "argocd-release", "version", "", "pinned-chart", "components/core/versions.py"),
-    ("p3", "argocd-images-save", "delete", "", "undone", "give it a delete"),
+    ("p3", "argocd-images-load", "delete", "", "undone", "give it a delete"),
     ("p2", "app1-deployment", "spec.template.spec.containers.0.readinessProbe", {}, "probed", "let Kubernetes ask"),
 ]
 
