@@ -49,6 +49,8 @@ TYPED_BY: Final = {
 NOT_TYPED: Final = {
     "make test": "it is what runs these tests",
     "make clean": "it removes the environment that these tests run in; tests/unit/test_setup.py has it on a stand-in",
+    "docker tag iot-lab/flask-app:v1 localhost:5050/flask-app:v3": "tests/lab/test_p3.py does so with its own registry",
+    "docker push localhost:5050/flask-app:v3": "as the line before it",
     "git clone https://github.com/ME/iot && cd iot": "needs a repository at GitHub",
     "mkdir -p manifests && cp -r PROJECT/manifests/p3 manifests/": "is typed in that repository",
     'git add . && git commit -m "Run version v1 of the app" && git push': "is typed in that repository",

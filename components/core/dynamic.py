@@ -16,6 +16,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvide
 from components.core.errors import LabError
 
 IMPLEMENTATIONS: Final = {
+    "container": "components.docker.container_provider:ContainerProvider",
     "git-server": "components.gitops.git_provider:GitServerProvider",
     "image-presence": "components.docker.presence:PresenceProvider",
     "k3d-nodes": "components.k3d.provider:K3dClusterProvider",

@@ -236,6 +236,7 @@ class ClusterSettings(BaseModel, frozen=True):
     # An archive of K3s's own images, or None.
     images_archive: Annotated[Path | None, _existing("an archive of images", Path.is_file)] = Field(alias="k3sImages")
     api_port: Port = Field(alias="apiPort")
+    registry_port: Whole = Field(alias="registryPort", ge=0, le=65535)  # of this host; 0 means no registry
     bind_address: Address = Field(alias="bindAddress")  # of every published port
     # Whether passwords may leave this host in clear.
     allow_plain_http: Flag = Field(alias="allowPlainHttp", description="true or false")
@@ -471,6 +472,7 @@ def _check_ports(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistak
     node_ports = [(port.node_port, f"{name}NodePort") for name, port in services.items()]
     host_ports = [(settings.cluster.api_port, "apiPort")]
     host_ports += [(number, f"{name}Ports") for name, port in services.items() for number in port.host_ports]
+    host_ports += [(settings.cluster.registry_port, "registryPort")] if settings.cluster.registry_port else []
     host_ports += [(number, "gitPorts") for number in ([] if raw["gitUrl"] else settings.git.ports)]
     # An existing cluster is reached at its node ports alone.
     for ports in [node_ports] if raw["kubeconfig"] else [node_ports, host_ports]:

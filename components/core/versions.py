@@ -37,6 +37,9 @@ REDIS_IMAGE: Final = "ecr-public.aws.com/docker/library/redis:8.2.3-alpine"
 # The embedded Git server: https://hub.docker.com/r/gitea/gitea
 GITEA_IMAGE: Final = "docker.gitea.com/gitea:1.27.3-rootless"
 
+# The registry beside the cluster: https://hub.docker.com/_/registry
+REGISTRY_IMAGE: Final = "registry:3"
+
 # The Flask app. The Dockerfile's ARG has the same base as its default.
 PYTHON_IMAGE: Final = "python:3.13-slim"
 APP_REPOSITORY: Final = "iot-lab/flask-app"

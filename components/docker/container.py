@@ -44,6 +44,7 @@ class ContainerSpec:
         script: what its shell runs instead of the image's entry point.
         temporary: folders that are lost when it ends; the rest of its file system can't be written.
         memory: at most, such as 512m.
+        keeps: whether its volume outlives it, until `make clean`.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ContainerSpec:
     environment: dict[str, str] = field(default_factory=dict)
     temporary: list[str] = field(default_factory=list)
     memory: str
+    keeps: bool = False
 
     @property
     def config(self) -> str:
@@ -218,7 +220,7 @@ def make(wanted: ContainerSpec) -> None:
     ensure_network(wanted.network, wanted.stack)
     if inspect("container", wanted.name):
         engine.ask("container", "rm", "--force", wanted.name)
-    ensure_volume(wanted.name, stack=wanted.stack)
+    ensure_volume(wanted.name, stack=wanted.stack, **({"images": wanted.network} if wanted.keeps else {}))
     # A cluster of the stack's that has a port of it goes at the same time.
     wait.until(lambda: _start(wanted), timeout=PORT, every=1, also=lambda error: _is_held(error, wanted.stack))
 
@@ -245,12 +247,15 @@ def _is_held(error: LabError, stack: str) -> bool:
 
 
 def remove(wanted: ContainerSpec) -> None:
-    """Remove the container, its volume, and the network when it is the last one there. What is gone is no error."""
+    """Remove the container, its volume, and the network when it is the last one there. What is gone is no error.
+
+    A volume that outlives its container stays.
+    """
     if (labels("container", wanted.name) or {}).get(STACK_LABEL) == wanted.stack:
         engine.ask("container", "stop", f"--time={END}", wanted.name)
         # What the image declares as a volume, and we do not use, goes with it.
         engine.ask("container", "rm", "--force", "--volumes", wanted.name)
-    if (labels("volume", wanted.name) or {}).get(STACK_LABEL) == wanted.stack:
+    if not wanted.keeps and (labels("volume", wanted.name) or {}).get(STACK_LABEL) == wanted.stack:
         engine.ask("volume", "rm", wanted.name)
     leave_network(wanted.network, wanted.stack)
 

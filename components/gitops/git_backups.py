@@ -1,8 +1,8 @@
 """Git bundles of what users have committed to the embedded Git server, kept where ``make destroy`` does not reach.
 
 A bundle is one file that Git clones from as from a repository (https://git-scm.com/docs/git-bundle). They are in
-``.lab/backups/STACK/OWNER/REPOSITORY/``, named by the time in UTC and a digest of their branches and tags: what has not
-changed since the last time is not written twice.
+``.lab/backups/SERVER/OWNER/REPOSITORY/``, named by the time in UTC and a digest of their branches and tags: what has
+not changed since the last time is not written twice.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ done
 """
 
 
-def write(stack: str, shell: Shell) -> list[Path]:
+def write(server: str, shell: Shell) -> list[Path]:
     """Write a bundle of every repository with commits of its users, and return where they are.
 
     Args:
-        stack: the stack's name.
+        server: the name of the Git server's container.
         shell: a shell beside the repositories.
 
     Raises:
@@ -45,7 +45,7 @@ def write(stack: str, shell: Shell) -> list[Path]:
     written = []
     for line in shell(LIST, None).splitlines():
         name, digest = line.rsplit(" ", 1)
-        folder = FOLDER / stack / name
+        folder = FOLDER / server / name
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{digest}.bundle"
         same = next(iter(folder.glob(f"*-{digest}.bundle")), None)
@@ -63,14 +63,14 @@ def write(stack: str, shell: Shell) -> list[Path]:
     return written
 
 
-def newest(stack: str, repository: str) -> Path | None:
+def newest(server: str, repository: str) -> Path | None:
     """Return the newest bundle of a repository, or None when there is none.
 
     Args:
-        stack: the stack's name.
+        server: the name of the Git server's container.
         repository: OWNER/REPOSITORY.
     """
-    return max((FOLDER / stack / repository).glob("*.bundle"), default=None)
+    return max((FOLDER / server / repository).glob("*.bundle"), default=None)
 
 
 def kept(folder: Path) -> list[Path]:

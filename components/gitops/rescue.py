@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 TIMEOUT: Final = 300.0  # seconds
 
 
-def from_node(node: str, stack: str) -> None:
+def from_node(node: str, server: str) -> None:
     """Write backups of what a cluster has in a Git server of its own; nothing to do when it has none.
 
     Args:
         node: the container of one of its servers.
-        stack: the stack's name.
+        server: the name of the container of the Git server that takes its place.
 
     Raises:
         LabError: there may be something, and it can't be saved.
@@ -32,7 +32,7 @@ def from_node(node: str, stack: str) -> None:
 
     try:
         if run([*kubectl, "get", "deployments", "--output=name"], timeout=TIMEOUT):
-            git_backups.write(stack, shell)
+            git_backups.write(server, shell)
     except CommandError as error:
         raise LabError(
             f"The cluster of {node} is to be replaced, and what was pushed to the Git server in it can't be saved",

@@ -13,6 +13,7 @@ from pulumi.dynamic import Resource
 from components.core import versions
 from components.core.cluster import Cluster
 from components.core.dynamic import Provider
+from components.k3d import registry
 
 if TYPE_CHECKING:
     from components.core.settings import ClusterSettings, PortSettings
@@ -113,6 +114,8 @@ class _Nodes(Resource, module="k3d", name="Nodes"):
 def k3d_config(args: K3dClusterArgs) -> dict[str, Any]:
     """Return the configuration of the cluster as k3d's file has it (https://k3d.io/stable/usage/configfile/)."""
     settings = args.settings
+    port = settings.registry_port
+    mirrors = registry.mirrors(settings.name, port) if port else {}
     return {
         "apiVersion": "k3d.io/v1alpha5",
         "kind": "Simple",
@@ -122,6 +125,7 @@ def k3d_config(args: K3dClusterArgs) -> dict[str, Any]:
         "image": settings.image,
         # Made before the cluster and left by k3d: what stands beside the cluster stays on it.
         "network": settings.name,
+        **({"registries": {"config": json.dumps(mirrors, sort_keys=True)}} if mirrors else {}),
         "kubeAPI": {"host": settings.bind_address, "hostIP": settings.bind_address, "hostPort": str(settings.api_port)},
         "ports": [
             {"port": f"{settings.bind_address}:{host_port}:{port.node_port}", "nodeFilters": ["server:0:direct"]}

@@ -16,10 +16,11 @@ from components.gitops import manifests, rescue
 from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
 from components.gitops.git_server import OWNER, REPOSITORY, GitRepository, GitServer, GitServerArgs
-from components.k3d import preflight
+from components.k3d import preflight, registry
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
 from components.k3d.provider import Found
+from components.k3d.registry import Registry, RegistryArgs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     chart = charts.argocd(settings.argocd_chart, root)
     cluster = _cluster(settings)
     images = _Images(settings, cluster)
+    beside = _registry(settings, cluster)
     argo = ArgoCd(
         "argocd",
         ArgoCdArgs(
@@ -85,7 +87,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
             project="iot",
             namespace=names.APP_NAMESPACE,
             image=settings.image.repository,
-            depends_on=[*project.ready, *repository.ready, *images.app()],
+            depends_on=[*project.ready, *repository.ready, *images.app(), *beside],
             timeout=settings.timeout,
         ),
     )
@@ -103,10 +105,27 @@ def _cluster(settings: Settings) -> Cluster:
     embedded = not settings.git.url
     host_ports = [wanted.api_port, *(port for each in ports for port in each.host_ports)]
     host_ports += settings.git.ports if embedded else ()
+    host_ports += [wanted.registry_port] if wanted.registry_port else []
     beside = [_git_container(settings)] if embedded else []
+    beside += [registry.container_name(wanted.name)] if wanted.registry_port else []
     preflight.check_k3d(wanted, host_ports, settings.stack, beside, preview=is_dry_run())
     args = K3dClusterArgs(settings=wanted, ports=ports, stack=settings.stack, timeout=settings.timeout)
     return K3dCluster(CLUSTER, args).cluster
+
+
+def _registry(settings: Settings, cluster: Cluster) -> list[pulumi.Resource]:
+    """Return what has to be there of the registry beside the cluster; nothing when none is wanted."""
+    wanted = settings.cluster
+    if not wanted.registry_port or wanted.kubeconfig:
+        return []
+    args = RegistryArgs(
+        cluster=cluster,
+        name=wanted.name,
+        stack=settings.stack,
+        bind_address=wanted.bind_address,
+        port=wanted.registry_port,
+    )
+    return Registry("registry", args).ready
 
 
 class _Images:
@@ -164,7 +183,7 @@ def _repository(settings: Settings, root: Path, argo: ArgoCd) -> GitRepository:
     if not is_dry_run() and not containers.inspect("container", container):
         found = Found(wanted.name)
         if found.belongs_to(settings.stack) and found.servers:
-            rescue.from_node(found.servers[0], settings.stack)
+            rescue.from_node(found.servers[0], container)
     server = GitServer(
         "gitea",
         GitServerArgs(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from components.docker import container_provider
 from components.docker import engine as docker_engine
 from components.gitops import git_provider
 from components.k3d import provider as k3d_provider
@@ -84,7 +85,7 @@ def write(graph: Graph, folder: Path) -> Inputs:
     late = [node for node in objects if _is_late(node)]
     _dump(folder / "cluster.yaml", [fill(node.inputs) for node in objects if node not in late])
     _dump(folder / "gitops.yaml", [fill(node.inputs) for node in late])
-    server = git_provider.spec(git.inputs)
+    server = container_provider.spec(git.inputs)
     (folder / "git-run.txt").write_text("".join(f"{each}\0" for each in server.command()), encoding="utf-8")
     (folder / "git-setup.sh").write_text(git_provider.setup(fill(git.inputs), ""), encoding="utf-8")
     (folder / "images.txt").write_text("".join(f"{each}\n" for each in [*brought, *references]), encoding="utf-8")

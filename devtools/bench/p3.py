@@ -22,6 +22,7 @@ from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.docker import container as containers
 from components.docker import engine as docker_engine
+from components.gitops import git_backups
 from components.k3d import provider as k3d_provider
 from components.k3d import volumes
 from devtools import graph
@@ -44,6 +45,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "appPorts": [18888],
     "argocdPorts": [18080],
     "gitPorts": [18003],
+    "gitRestore": False,
 }
 SCRIPT: Final = "devtools/bench/p3.sh"
 RUN_TIME: Final = 1200.0  # seconds until one run has to have ended
@@ -194,6 +196,7 @@ class Bench:
                 flags = [] if kind == "network" else ["--force"]
                 run(["docker", kind, "rm", *flags, name], timeout=RELEASE_TIME)
         self._forget()
+        shutil.rmtree(git_backups.FOLDER / git, ignore_errors=True)
         versions = (self.inputs.folder / "versions.txt").read_text(encoding="utf-8").split()
         tags = [f"{CACHE}:{number}" for number in range(len(versions))]
         tags += [f"{self.inputs.environment['REPOSITORY']}:{version}" for version in versions]

@@ -19,6 +19,7 @@ NODE: Final = f"k3d-{CLUSTER}-server-0"
 VOLUME: Final = next(
     iter(volumes.of({"metadata": {"name": CLUSTER}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}).values())
 )
+REGISTRY: Final = f"{CLUSTER}-registry"
 GIT: Final = f"{CLUSTER}-git"  # the container of the embedded Git server, and its volume
 APP: Final = "http://localhost:18888/"
 SETTINGS: Final[dict[str, Any]] = {
@@ -71,7 +72,7 @@ def left(before: dict[str, set[str]]) -> dict[str, set[str]]:
     What others removed meanwhile is not in it.
     """
     after = docker_things()
-    after["volumes"] -= {VOLUME}
+    after["volumes"] -= {VOLUME, REGISTRY}
     return {kind: names for kind in after if (names := after[kind] - before[kind])}
 
 
@@ -80,8 +81,8 @@ def remove(lab: Lab) -> None:
     lab.pulumi("destroy", "--skip-preview", check=False)
     for command in (
         ["k3d", "cluster", "delete", CLUSTER],
-        ["docker", "rm", "--force", "--volumes", GIT],
-        ["docker", "volume", "rm", "--force", GIT, VOLUME],
+        ["docker", "rm", "--force", "--volumes", GIT, REGISTRY],
+        ["docker", "volume", "rm", "--force", GIT, VOLUME, REGISTRY],
         ["docker", "network", "rm", CLUSTER],
     ):
         subprocess.run(command, check=False, capture_output=True, timeout=120)

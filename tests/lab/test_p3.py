@@ -338,7 +338,41 @@ def test_a_lost_volume_of_git_is_filled_anew(lab: Lab) -> None:
     assert message() == "v2"
 
 
+def test_what_is_pushed_to_the_registry_of_this_host_runs_when_git_says_so(lab: Lab, tmp_path: Path) -> None:
+    image = "localhost:15000/team/flask-app:v3"
+    lab.set("registryPort", 15000)
+    lab.pulumi("up", "--skip-preview")
+    lab.run("docker", "tag", "iot-lab/flask-app:v1", image)
+    try:
+        lab.run("docker", "push", "--quiet", image)
+    finally:
+        lab.run("docker", "image", "rm", image)
+    swap = f"!sed -i 's#iot-lab/flask-app:v2#{image}#' manifests/p3/deployment.yaml"
+    change_in_git(lab, tmp_path, ["-c", f"alias.swap={swap}", "swap"], "Run what was pushed")
+
+    def runs() -> str:
+        return lab.kubectl("-n", "dev", "get", "pods", "-o", "jsonpath={.items[*].spec.containers[*].image}")
+
+    eventually("the image of the registry runs", lambda: runs() == image, runs)
+    cluster.answers("v1")
+    hosting = lab.get("configmap", "kube-public", "local-registry-hosting")["data"]["localRegistryHosting.v1"]
+    assert '"host": "localhost:15000"' in hosting
+    # It is there after a loss, too.
+    lab.run("docker", "rm", "--force", cluster.REGISTRY)
+    assert "update" in lab.pulumi("preview")
+    lab.pulumi("up", "--skip-preview")
+    assert answer("http://localhost:15000/v2/team/flask-app/tags/list")[1].strip() == (
+        '{"name":"team/flask-app","tags":["v3"]}'
+    )
+    again = tmp_path / "again"
+    again.mkdir()
+    change_in_git(lab, again, ["revert", "--no-edit", "HEAD"], "revert")
+    cluster.answers("v2")
+    wait_settled(lab)
+
+
 def test_other_ports_and_nodes_lose_no_commit(lab: Lab) -> None:
+    lab.set("registryPort", 0)
     pushed = cluster.head(lab)
     lab.set("argocdPorts", [18081])
     lab.set("gitPorts", [18004])
@@ -405,7 +439,7 @@ def test_a_foreign_container_with_the_name_of_git_is_left_alone(lab: Lab) -> Non
 
 
 def bundles(lab: Lab) -> list[Path]:
-    return sorted((lab.folder / ".lab" / "backups" / "p3").rglob("*.bundle"))
+    return sorted((lab.folder / ".lab" / "backups" / GIT).rglob("*.bundle"))
 
 
 def test_what_was_pushed_outlives_destroy(lab: Lab, before: dict[str, set[str]]) -> None:

@@ -84,6 +84,7 @@ def test_an_existing_cluster_that_is_not_here_is_previewed_too(p3: Project, tmp_
         encoding="utf-8",
     )
     p3.set("p3", "kubeconfig", str(kubeconfig))
+    p3.set("p3", "gitUrl", "https://github.com/me/iot")
     p3.set("p3", "appImage", "broly20/flask-app-p3:v2")
     said = p3.preview("p3")
 

@@ -25,6 +25,9 @@ pytestmark = pytest.mark.unit
 
 # As they are in states. Never change one: what has it could not be destroyed any more.
 RECORDED = {
+    "container": (
+        "gASVRQAAAAAAAACMF2NvbXBvbmVudHMuY29yZS5keW5hbWljlIwIUHJvdmlkZXKUk5QpgZR9lIwHc3ViamVjdJSMCWNvbnRhaW5lcpRzYi4="
+    ),
     "git-server": (
         "gASVRgAAAAAAAACMF2NvbXBvbmVudHMuY29yZS5keW5hbWljlIwIUHJvdmlkZXKUk5QpgZR9lIwHc3ViamVjdJSMCmdpdC1zZXJ2ZXKUc2Iu"
     ),

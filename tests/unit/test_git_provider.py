@@ -93,9 +93,9 @@ def test_no_secret_is_in_an_argument_or_in_the_containers_environment(docker: En
         assert secret in given
 
 
-def test_it_begins_with_the_newest_backup_of_the_stack(docker: Engine, wanted: Wanted) -> None:
-    for stack, name, content in (("p3", "1", "old"), ("p3", "2", "new"), ("p9", "3", "theirs")):
-        path = git_backups.FOLDER / stack / "iot/iot" / f"{name}.bundle"
+def test_it_begins_with_the_newest_backup_of_its_name(docker: Engine, wanted: Wanted) -> None:
+    for server, name, content in ((NAME, "1", "old"), (NAME, "2", "new"), ("other-git", "3", "theirs")):
+        path = git_backups.FOLDER / server / "iot/iot" / f"{name}.bundle"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     provider.create(wanted)
@@ -106,7 +106,7 @@ def test_it_begins_with_the_newest_backup_of_the_stack(docker: Engine, wanted: W
 
 
 def test_it_begins_anew_when_that_is_asked_for(docker: Engine, wanted: Wanted) -> None:
-    path = git_backups.FOLDER / "p3/iot/iot/1.bundle"
+    path = git_backups.FOLDER / NAME / "iot/iot/1.bundle"
     path.parent.mkdir(parents=True)
     path.write_text("old", encoding="utf-8")
     provider.create({**wanted, "restore": False})
@@ -183,10 +183,18 @@ def test_what_only_matters_at_its_beginning_changes_nothing(
     assert plans(made, {**wanted, **changed}) == (False, [])
 
 
-def test_another_name_is_another_one_which_begins_after_the_backup(made: Wanted, wanted: Wanted) -> None:
-    found = provider.diff("it", made, {**wanted, "name": "other-git"})
+def test_one_of_another_name_begins_with_what_the_one_before_had(docker: Engine, made: Wanted, wanted: Wanted) -> None:
+    docker.is_so("repositories", "iot/iot 0123456789ab\n")
+    docker.is_so("bundle", "PACK")
+    renamed = {**wanted, "name": "other-git", "network": "other", "restore": False}
+    assert plans(made, renamed) == (True, [])
+    provider.update("it", made, renamed)
 
-    assert (found.changes, found.replaces, found.delete_before_replace) == (True, ["name"], True)
+    assert [each["Name"] for each in docker.containers] == ["/other-git"]
+    assert list(docker.things("volume")) == ["other-git"]
+    assert list(docker.things("network")) == ["other"]
+    assert "PACK" in docker.given
+    assert "RESTORE=/var/lib/gitea/restore.bundle\n" in docker.given[-2]
 
 
 def test_a_lost_container_comes_back_with_its_data(docker: Engine, made: Wanted, wanted: Wanted) -> None:
@@ -256,12 +264,12 @@ def test_what_users_have_pushed_is_kept_before_it_goes(
     assert docker.containers == []
     assert docker.things("volume") == docker.things("network") == {}
     assert [re.sub(r"\d{8}T\d{6}Z", "TIME", each) for each in bundles()] == [
-        "p3/iot/iot/TIME-0123456789ab.bundle",
-        "p3/me/my app/TIME-ba9876543210.bundle",
+        f"{NAME}/iot/iot/TIME-0123456789ab.bundle",
+        f"{NAME}/me/my app/TIME-ba9876543210.bundle",
     ]
     assert git_backups.kept(git_backups.FOLDER)[0].read_text(encoding="utf-8") == "PACK"
     assert git_backups.kept(git_backups.FOLDER)[0].stat().st_mode & 0o077 == 0
-    assert capsys.readouterr().out.count("kept what was pushed to Git: .lab/backups/p3/") == 2
+    assert capsys.readouterr().out.count("kept what was pushed to Git: .lab/backups/iot-cluster-git/") == 2
 
 
 def test_one_that_was_only_begun_leaves_no_backup(docker: Engine, made: Wanted) -> None:
@@ -274,13 +282,13 @@ def test_one_that_was_only_begun_leaves_no_backup(docker: Engine, made: Wanted) 
 
 def test_what_has_not_changed_is_kept_once_and_is_the_newest(docker: Engine, made: Wanted) -> None:
     for old in ("20000101T000000Z-0123456789ab", "20010101T000000Z-ffffffffffff"):
-        path = git_backups.FOLDER / f"p3/iot/iot/{old}.bundle"
+        path = git_backups.FOLDER / NAME / f"iot/iot/{old}.bundle"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(old, encoding="utf-8")
     docker.is_so("repositories", "iot/iot 0123456789ab\n")
     provider.delete("it", made)
 
-    newest = git_backups.newest("p3", "iot/iot")
+    newest = git_backups.newest(NAME, "iot/iot")
     assert newest is not None
     assert newest.read_text(encoding="utf-8") == "20000101T000000Z-0123456789ab"
     assert len(bundles()) == 2
@@ -328,7 +336,7 @@ def test_what_was_pushed_to_one_in_the_cluster_is_kept(docker: Engine) -> None:
     docker.is_so("said", "")
     docker.is_so("in-cluster", "deployment.apps/gitea")
     docker.is_so("repositories", "iot/iot 0123456789ab\n")
-    rescue.from_node("k3d-iot-cluster-server-0", "p3")
+    rescue.from_node("k3d-iot-cluster-server-0", NAME)
 
     assert len(bundles()) == 1
 
@@ -337,4 +345,4 @@ def test_a_cluster_that_does_not_answer_is_not_replaced_unsaved(docker: Engine) 
     docker.is_so("broken", "")
 
     with pytest.raises(LabError, match=r"^The cluster of k3d-lab-server-0 is to be replaced.*`docker start"):
-        rescue.from_node("k3d-lab-server-0", "p3")
+        rescue.from_node("k3d-lab-server-0", NAME)

@@ -384,6 +384,28 @@ def test_a_provider_survives_another_kubeconfig_and_a_lost_cluster(embedded: gra
     assert provider.inputs["deleteUnreachable"] == "true"
 
 
+# --- the registry ----------------------------------------------------------------------------------------------------
+
+
+def test_there_is_no_registry_unless_a_port_is_set(embedded: graph.Graph) -> None:
+    assert embedded.of_type("iot:k3d:Registry") == []
+    assert "registries" not in k3d_config(embedded)
+
+
+def test_what_is_pushed_to_this_host_the_nodes_pull_under_the_same_name(build: Build) -> None:
+    of = build("p3", registryPort=5050)
+    server, hosting = of.named("registry-server").inputs, of.named("registry-hosting").inputs
+    mirrors = json.loads(k3d_config(of)["registries"]["config"])["mirrors"]
+
+    assert server["ports"] == ["127.0.0.1:5050:5000"]
+    assert mirrors == {"localhost:5050": {"endpoint": [f"http://{server['name']}:5000"]}}
+    assert (server["alias"], server["network"]) == (server["name"], k3d_config(of)["network"])
+    assert hosting["metadata"] == {"name": "local-registry-hosting", "namespace": "kube-public"}
+    assert yaml.safe_load(hosting["data"]["localRegistryHosting.v1"])["host"] == "localhost:5050"
+    application = next(node for node in in_cluster(of) if node.inputs.get("kind") == "Application")
+    assert of.named("registry-server").urn in application.depends_on
+
+
 # --- Argo CD ---------------------------------------------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ CLUSTER = ClusterSettings(
     k3sImage="rancher/k3s:v1",
     k3sImages=None,
     apiPort=6550,
+    registryPort=0,
     bindAddress="127.0.0.1",
     nodeHost="localhost",
     kubeconfig=None,

@@ -174,6 +174,8 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("p3", {"gitPorts": [8888]}, ["iot:gitPorts is 8888", "iot:appPorts has it"]),
     ("p3", {"gitNodePort": 30001}, ["There is no setting iot:gitNodePort"]),
     ("p3", {"kubeconfig": "Pulumi.yaml", "appImage": "a/b:v1"}, ["iot:gitUrl is ''", "on this host alone"]),
+    ("p3", {"registryPort": 30003}, ["iot:gitPorts is 30003", "iot:registryPort has it"]),
+    ("p3", {"registryPort": -1}, ["iot:registryPort is '-1'", "from 0 to 65535"]),
     ("p3", {"gitRestore": "perhaps"}, ["iot:gitRestore is 'perhaps'", "true or false"]),
     ("p3", {"appPorts": [8080]}, ["iot:argocdPorts is 8080", "iot:appPorts has it"]),
     ("p3", {"appPorts": [8888, 8888]}, ["iot:appPorts is 8888", "a port of its own"]),
