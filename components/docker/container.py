@@ -22,6 +22,7 @@ from components.docker import engine
 STACK_LABEL: Final = "iot.stack"  # which stack made it
 PROJECT_LABEL: Final = "iot.project"  # the folder of the project that made it
 PROJECT: Final = str(Path(__file__).resolve().parents[2])
+KEPT_LABEL: Final = "iot.kept"  # of a volume that outlives its container: the network that this is on
 CONFIG_LABEL: Final = "iot.config"  # a digest of what it was made with
 KINDS: Final = ("container", "volume", "network")
 END: Final = 10  # seconds that a container is given to end by itself
@@ -220,7 +221,7 @@ def make(wanted: ContainerSpec) -> None:
     ensure_network(wanted.network, wanted.stack)
     if inspect("container", wanted.name):
         engine.ask("container", "rm", "--force", wanted.name)
-    ensure_volume(wanted.name, stack=wanted.stack, **({"images": wanted.network} if wanted.keeps else {}))
+    ensure_volume(wanted.name, stack=wanted.stack, **({"kept": wanted.network} if wanted.keeps else {}))
     # A cluster of the stack's that has a port of it goes at the same time.
     wait.until(lambda: _start(wanted), timeout=PORT, every=1, also=lambda error: _is_held(error, wanted.stack))
 

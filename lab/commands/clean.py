@@ -63,9 +63,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _remove_volumes() -> None:
-    """Remove the volumes in which nodes of clusters that are gone have kept their images."""
+    """Remove the volumes that outlive a cluster: what its nodes have unpacked, and its registry."""
+    ours = f"{containers.PROJECT_LABEL}={paths.ROOT}"
     try:
-        names = containers.volumes(volumes.LABEL, f"{containers.PROJECT_LABEL}={paths.ROOT}")
+        names = [name for label in (volumes.LABEL, containers.KEPT_LABEL) for name in containers.volumes(label, ours)]
         volumes.drop(set(names))
     except LabError as error:
         say(f"volumes with images may be left (`docker volume ls --filter label={volumes.LABEL}`): {error.what}")

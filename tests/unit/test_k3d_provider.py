@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.core.errors import LabError
+from components.docker import container
 from components.docker.engine import UnreachableError
 from components.k3d import provider as k3d_provider
 from components.k3d.provider import K3dClusterProvider
@@ -211,6 +212,28 @@ def test_those_of_nodes_that_are_gone_and_of_another_image_are_removed(docker: E
 
     assert len(kept(docker)) == 1
     assert kept(docker) != [of_server]
+
+
+def test_what_else_outlives_the_cluster_stays(docker: Engine, made: dict[str, Any]) -> None:
+    registry = container.ContainerSpec(
+        name="lab-registry",
+        stack="p3",
+        image=K3S,
+        network="lab",
+        alias="r",
+        ports=[],
+        mount="/r",
+        script="",
+        memory="1m",
+        keeps=True,
+    )
+    container.make(registry)
+    provider.delete(made["id"], made)
+    provider.create(wanted())
+    assert "lab-registry" in kept(docker)
+    container.remove(registry)
+
+    assert "lab-registry" in kept(docker)
 
 
 def test_those_of_another_cluster_stay(docker: Engine, made: dict[str, Any]) -> None:
