@@ -23,20 +23,17 @@ RESTRICTED_CONTAINER: Final = kubernetes.core.v1.SecurityContextArgs(
 )
 
 
-def restricted_pod(user: int, *, owns_volumes: bool = False) -> kubernetes.core.v1.PodSecurityContextArgs:
+def restricted_pod(user: int) -> kubernetes.core.v1.PodSecurityContextArgs:
     """Return the security context of a pod that meets the restricted Pod Security Standard.
 
     Args:
         user: ID of the image's user and group.
-        owns_volumes: whether its volumes are given to that group.
     """
-    volumes = {"fs_group": user, "fs_group_change_policy": "OnRootMismatch"} if owns_volumes else {}
     return kubernetes.core.v1.PodSecurityContextArgs(
         run_as_non_root=True,
         run_as_user=user,
         run_as_group=user,
         seccomp_profile=kubernetes.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-        **volumes,  # type: ignore[arg-type] # a number and a text
     )
 
 

@@ -68,7 +68,7 @@ class ContainerSpec:
 
     def command(self) -> list[str]:
         """Return the command that makes and starts it."""
-        labels = {STACK_LABEL: self.stack, CONFIG_LABEL: self.config}
+        labels = {STACK_LABEL: self.stack, PROJECT_LABEL: PROJECT, CONFIG_LABEL: self.config}
         return [
             *("docker", "run", "--detach", f"--name={self.name}", f"--hostname={self.alias}"),
             *(f"--label={key}={value}" for key, value in labels.items()),
@@ -84,25 +84,30 @@ class ContainerSpec:
         ]
 
 
-def refuse_foreign(kind: str, name: str, stack: str) -> None:
-    """Stop when something of this name is here that the stack did not make.
+def refuse_foreign(kind: str, name: str, stack: str, *, kept: bool = False) -> None:
+    """Stop when something of this name is here that the stack did not make, or the same stack of another clone.
 
     Args:
         kind: one of ``KINDS``.
         name: of the container, volume or network.
         stack: the stack's name.
+        kept: whether it outlives the lab that made it.
 
     Raises:
         LabError: says whose it seems to be.
         UnreachableError: Docker can't be asked.
     """
     there = labels(kind, name)
-    if there is None or there.get(STACK_LABEL) == stack:
+    if there is None:
         return
-    owner = there.get(STACK_LABEL)
+    owner, clone = there.get(STACK_LABEL), there.get(PROJECT_LABEL, PROJECT)
+    # What a lab that is gone has left serves the next one, whoever made it. A clone that is not there has moved here.
+    if owner == stack and (kept or clone == PROJECT or not (Path(clone) / "Pulumi.yaml").exists()):
+        return
+    seems = f"it belongs to the stack {owner}" if owner else "this project did not make it"
     raise LabError(
         f"A Docker {kind} {name} is here already, and "
-        + (f"it belongs to the stack {owner}" if owner else "this project did not make it"),
+        + (f"the clone of this project in {clone} made it" if owner == stack else seems),
         why="it is left alone",
         fix=f"`docker {kind} rm {name}` if it is not needed, or `pulumi config set iot:clusterName OTHER-NAME`",
     )
@@ -179,7 +184,8 @@ def ensure_network(name: str, stack: str) -> None:
     if inspect("network", name):
         return
     try:
-        engine.ask("network", "create", f"--label={STACK_LABEL}={stack}", name)
+        given = [f"--label={STACK_LABEL}={stack}", f"--label={PROJECT_LABEL}={PROJECT}"]
+        engine.ask("network", "create", *given, name)
     except CommandError:
         # What else is made at the same time may have been quicker.
         if not inspect("network", name):
@@ -216,7 +222,7 @@ def make(wanted: ContainerSpec) -> None:
         LabError: its image can't be had, something of its name is not ours, or it can't be started.
     """
     for kind, name in (("container", wanted.name), ("volume", wanted.name), ("network", wanted.network)):
-        refuse_foreign(kind, name, wanted.stack)
+        refuse_foreign(kind, name, wanted.stack, kept=kind == "volume" and wanted.keeps)
     engine.ensure_image(wanted.image)
     ensure_network(wanted.network, wanted.stack)
     if inspect("container", wanted.name):

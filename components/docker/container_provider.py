@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
-from components.core.errors import LabError
 from components.docker import container as containers
 from components.docker import engine
 from components.docker.container import ContainerSpec
@@ -89,13 +88,5 @@ def here(props: Mapping[str, Any]) -> ContainerSpec:
     Raises:
         LabError: it is at another engine.
     """
-    made_at = props["made_at"]
-    if not engine.is_at(made_at):
-        raise LabError(
-            f"The container {props['name']} is at the Docker engine {made_at['endpoint']} of {made_at['name']}, "
-            "not at this one",
-            why="only there it can be deleted",
-            fix="run `make destroy` there (`docker context use` changes the engine); if it is gone for good, "
-            "`pulumi state delete URN`",
-        )
+    engine.require_at(f"The container {props['name']}", props["made_at"])
     return spec(props)

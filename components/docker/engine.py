@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from components.core import host
+from components.core import host, wait
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 
@@ -108,6 +109,26 @@ def is_at(then: dict[str, str]) -> bool:
     return then["engine"] == now["engine"] or all(then[key] == now[key] for key in ("host", "endpoint"))
 
 
+def require_at(what: str, then: dict[str, str]) -> None:
+    """Stop when something can't be deleted here, because it is at another engine.
+
+    Args:
+        what: such as "The cluster iot-cluster".
+        then: what ``whereabouts`` said when it was made.
+
+    Raises:
+        LabError: it is at another one.
+        UnreachableError: no engine answers.
+    """
+    if not is_at(then):
+        raise LabError(
+            f"{what} is at the Docker engine {then['endpoint']} of {then['name']}, not at this one",
+            why="only there it can be deleted",
+            fix="run `make destroy` there (`docker context use` changes the engine); if it is gone for good, "
+            "`pulumi state delete URN`",
+        )
+
+
 def cgroup_version() -> str:
     """Return "1" or "2".
 
@@ -180,16 +201,26 @@ def ensure_image(reference: str) -> None:
     """
     if has_image(reference):
         return
-    # Only what a Command prints is seen by people while it goes on.
     print(f"pulling {reference} (at most {PULL / 60:.0f} minutes)", flush=True)
     try:
-        run(["docker", "pull", "--quiet", reference], timeout=PULL)
+        with tempfile.TemporaryDirectory() as folder:
+            said = Path(folder) / "said"
+            with wait.told(f"pulling {reference}", most=PULL, left=lambda: layers(said)):
+                run(["docker", "pull", reference], timeout=PULL, into=said)
     except CommandError as error:
         raise LabError(
             f"The image {reference} is not here and can't be pulled",
             why=str(error),
             fix="check the network and run again, or bring it with `docker load` (docs/offline.md)",
         ) from error
+
+
+def layers(said: Path) -> str:
+    """Return how many layers of an image have arrived, from what `docker pull` has said so far."""
+    lines = said.read_text(encoding="utf-8", errors="replace").splitlines() if said.exists() else []
+    here = sum(line.endswith((": Pull complete", ": Already exists")) for line in lines)
+    known = sum(line.endswith((": Pulling fs layer", ": Already exists")) for line in lines)
+    return f"{here} of {known} layers" if known else ""
 
 
 def save(images: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pulumi.dynamic import DiffResult, UpdateResult
 
+from components.core import wait
 from components.core.errors import LabError
 from components.core.run import CommandError
 from components.docker import container as containers
@@ -74,7 +75,8 @@ class GitServerProvider(ContainerProvider):
         try:
             if restore:
                 containers.put(wanted, restore, RESTORE, timeout=BACKUP)
-            said = containers.inside(wanted, setup(props, RESTORE if restore else ""), timeout=timeout + BACKUP)
+            with wait.told(f"setting {wanted.name} up", most=timeout):
+                said = containers.inside(wanted, setup(props, RESTORE if restore else ""), timeout=timeout + BACKUP)
             if restore:
                 containers.inside(wanted, f"rm -f {RESTORE}", timeout=timeout)
         except CommandError as error:

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from components.core import kube, names
+from components.core import kube, names, wait
 from components.core.errors import LabError
 from components.core.run import MissingProgramError
 from components.gitops import application_status as status_of
@@ -29,7 +29,7 @@ def main() -> None:
     """Wait, then exit with 0, or with what is in the way."""
     timeout = float(os.environ["TIMEOUT"])
     with kube.config_file(os.environ["KUBECONFIG_TEXT"]) as kubeconfig:
-        begin = hopeful = time.monotonic()
+        begin = hopeful = told = time.monotonic()
         said, status, fix, why = "", {}, "", f"within {timeout:.0f} s"
         while time.monotonic() < begin + timeout:
             found = get(kubeconfig, names.APPLICATION, os.environ["NAMESPACE"], os.environ["APPLICATION"])
@@ -40,9 +40,11 @@ def main() -> None:
                 print(status_of.other_image(found), end="")
                 return
             state += "" if current else ", of what it followed before"
-            if state != said:
-                print(f"waiting for {os.environ['APPLICATION']}: {state}", flush=True)
-                said = state
+            now = time.monotonic()
+            if state != said or now > told + wait.EVERY:
+                more = f", {now - begin:.0f} of at most {timeout:.0f} s{pods(kubeconfig)}" if state == said else ""
+                print(f"waiting for {os.environ['APPLICATION']}: {state}{more}", flush=True)
+                said, told = state, now
             fix = status_of.hopeless(status) if current else ""
             if not fix:
                 hopeful = time.monotonic()
@@ -56,6 +58,12 @@ def main() -> None:
             + f"\nFix: {fix or 'what is in Git'}; then run this again. `make status` shows where it is; Argo CD keeps "
             "trying."
         )
+
+
+def pods(kubeconfig: Path) -> str:
+    """Return how many of the app's pods are ready; nothing when there are none."""
+    found = [kube.ready(each) for each in get(kubeconfig, "pods", os.environ["APP_NAMESPACE"])["items"]]
+    return f", pods ready {sum(found)} of {len(found)}" if found else ""
 
 
 def get(kubeconfig: Path, kind: str, namespace: str, name: str = "") -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+import yaml
 from pulumi.dynamic import Resource
 
 from components.core import versions
@@ -125,7 +126,8 @@ def k3d_config(args: K3dClusterArgs) -> dict[str, Any]:
         "image": settings.image,
         # Made before the cluster and left by k3d: what stands beside the cluster stays on it.
         "network": settings.name,
-        **({"registries": {"config": json.dumps(mirrors, sort_keys=True)}} if mirrors else {}),
+        # Of a text with more than one line k3d knows that it is no path.
+        **({"registries": {"config": yaml.safe_dump(mirrors)}} if mirrors else {}),
         "kubeAPI": {"host": settings.bind_address, "hostIP": settings.bind_address, "hostPort": str(settings.api_port)},
         "ports": [
             {"port": f"{settings.bind_address}:{host_port}:{port.node_port}", "nodeFilters": ["server:0:direct"]}

@@ -14,6 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Final
 
+from components.core import wait
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.docker import engine
@@ -109,7 +110,8 @@ def pull(node: str, image: str, timeout: float) -> str:
     """Let a node pull an image, or else the engine; return the engine's ID then, and nothing when the node has it."""
     print(f"{node} pulls {image} (at most {timeout:.0f} s)", flush=True)
     try:
-        run(["docker", "exec", node, "crictl", "pull", image], timeout=timeout)
+        with wait.told(f"{node} pulls {image}", most=timeout):
+            run(["docker", "exec", node, "crictl", "pull", image], timeout=timeout)
     except CommandError as error:
         print(f"{node} can't pull {image}: {error.why or error.what}; Docker is asked to", flush=True)
         engine.ensure_image(image)
@@ -143,7 +145,8 @@ def import_images(node: str, source: IO[bytes], timeout: float) -> str:
     """Import an archive into a node; return what went wrong, or nothing."""
     command = ["docker", "exec", "-i", *_ctr(node)[2:], "import", *local_import(node), "-"]
     try:
-        done = subprocess.run(command, stdin=source, capture_output=True, text=True, timeout=timeout, check=False)
+        with wait.told(f"importing into {node}", most=timeout):
+            done = subprocess.run(command, stdin=source, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
         return f"it took longer than {timeout:.0f} s"
     return "" if done.returncode == 0 else done.stderr.strip()[-500:] or f"ctr ended with {done.returncode}"

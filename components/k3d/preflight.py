@@ -19,7 +19,7 @@ from components.docker import engine as docker_engine
 from components.k3d import provider as k3d_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from components.core.settings import ClusterSettings
 
@@ -42,7 +42,7 @@ def require_tools(tools: Iterable[str]) -> None:
 
 
 def check_k3d(
-    cluster: ClusterSettings, ports: Iterable[int], stack: str, beside: Iterable[str], *, preview: bool
+    cluster: ClusterSettings, ports: Iterable[int], stack: str, beside: Mapping[str, bool], *, preview: bool
 ) -> None:
     """Stop unless a k3d cluster can be created, or is ours already.
 
@@ -52,7 +52,7 @@ def check_k3d(
         cluster: its settings.
         ports: the ports of this host that it needs.
         stack: whose cluster it is.
-        beside: names of the containers that stand beside it, each with a volume of its name.
+        beside: the containers that stand beside it, each with a volume of its name, and whether that outlives them.
         preview: whether nothing is going to be created.
 
     Raises:
@@ -69,8 +69,10 @@ def check_k3d(
     # Every `up` waits for the answers, so that all are asked for at the same time.
     with ThreadPoolExecutor() as pool:
         version, foreign = pool.submit(_check_version), pool.submit(k3d_provider.refuse_foreign, cluster.name, stack)
-        things = [("network", cluster.name), *((kind, name) for name in beside for kind in ("container", "volume"))]
-        others = [pool.submit(containers.refuse_foreign, kind, name, stack) for kind, name in things]
+        others = [pool.submit(containers.refuse_foreign, "network", cluster.name, stack)]
+        for name, kept in beside.items():
+            others.append(pool.submit(containers.refuse_foreign, "container", name, stack))
+            others.append(pool.submit(containers.refuse_foreign, "volume", name, stack, kept=kept))
         nodes = pool.submit(docker_engine.containers, f"{k3d_provider.STACK_LABEL}={stack}")
     version.result()
     for each in (foreign, *others):

@@ -175,15 +175,7 @@ class K3dClusterProvider(ResourceProvider):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Delete the cluster with its network and volumes; nothing to do when it is gone or someone else's."""
-        made_at = _props["made_at"]
-        if not docker_engine.is_at(made_at):
-            raise LabError(
-                f"The cluster {_props['name']} is at the Docker engine {made_at['endpoint']} of {made_at['name']}, "
-                "not at this one",
-                why="only there it can be deleted",
-                fix="run `make destroy` there (`docker context use` changes the engine); if it is gone for good, "
-                "`pulumi state delete URN`",
-            )
+        docker_engine.require_at(f"The cluster {_props['name']}", _props["made_at"])
         if Found(_props["name"]).belongs_to(_props["stack"]):
             _delete(_props["name"])
         containers.leave_network(_props["name"], _props["stack"])
@@ -233,9 +225,10 @@ def _failure(config: dict[str, Any], timeout: int) -> tuple[CommandError | None,
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "k3d.yaml"  # JSON is YAML
             path.write_text(json.dumps(config), encoding="utf-8")
-            _k3d(["cluster", "create", "--config", str(path), "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
-        _wait_ready(Found(name), timeout)
-        _wait_for_containerd(Found(name), timeout)
+            with wait.told(f"creating the cluster {name}", most=timeout, left=lambda: _state(name)):
+                _k3d(["cluster", "create", "--config", str(path), "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
+                _wait_ready(Found(name), timeout)
+                _wait_for_containerd(Found(name), timeout)
     except CommandError as error:
         return error, any(node.state != "created" for node in Found(name).nodes)
     return None, True
@@ -267,6 +260,11 @@ def _wait_ready(found: Found, timeout: int) -> None:
             why=str(error),
             fix=f"`docker logs {found.servers[0]}` says what it is waiting for",
         ) from error
+
+
+def _state(name: str) -> str:
+    nodes = Found(name).nodes
+    return f"{sum(node.state == 'running' for node in nodes)} of {len(nodes)} nodes run"
 
 
 def _wait_for_containerd(found: Found, timeout: int) -> None:

@@ -43,7 +43,7 @@ def prepare(config: dict[str, Any], stack: str) -> bool:
     """
     cluster, wanted = config["metadata"]["name"], [*of(config).values()]
     for name in wanted:
-        containers.refuse_foreign("volume", name, stack)
+        containers.refuse_foreign("volume", name, stack, kept=True)
     there = set(containers.volumes(f"{LABEL}={cluster}", f"{containers.STACK_LABEL}={stack}"))
     drop(there - set(wanted))
     for name in wanted:

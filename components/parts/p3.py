@@ -106,8 +106,8 @@ def _cluster(settings: Settings) -> Cluster:
     host_ports = [wanted.api_port, *(port for each in ports for port in each.host_ports)]
     host_ports += settings.git.ports if embedded else ()
     host_ports += [wanted.registry_port] if wanted.registry_port else []
-    beside = [_git_container(settings)] if embedded else []
-    beside += [registry.container_name(wanted.name)] if wanted.registry_port else []
+    beside = {_git_container(settings): False} if embedded else {}
+    beside |= {registry.container_name(wanted.name): True} if wanted.registry_port else {}
     preflight.check_k3d(wanted, host_ports, settings.stack, beside, preview=is_dry_run())
     args = K3dClusterArgs(settings=wanted, ports=ports, stack=settings.stack, timeout=settings.timeout)
     return K3dCluster(CLUSTER, args).cluster

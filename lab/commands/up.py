@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run `pulumi up` in place of this process."""
+    """Run `pulumi up`, and say where the time went."""
     wanted = needs.of(args.stack, args.arguments)
     local.prepare()
     # What has to be installed by hand comes first: nobody wants to hear of it after a long download.
@@ -31,4 +31,5 @@ def run(args: argparse.Namespace) -> int:
     stack.ensure(args.stack)
     say(f"pulumi up --stack {args.stack}")
     # No preview first: the program checks its settings before it creates anything, and `make preview` is there.
-    stack.become(["pulumi", "up", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])
+    command = ["pulumi", "up", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments]
+    return stack.run_up(command)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -13,6 +16,7 @@ from components.core.errors import LabError
 from components.core.run import CommandError, MissingProgramError, run
 from lab.host import local, paths
 from lab.host.console import say
+from lab.live import times
 
 if TYPE_CHECKING:
     import argparse
@@ -61,6 +65,31 @@ def become(command: list[str]) -> NoReturn:
         os.execvp(command[0], command)
     except FileNotFoundError as error:
         raise LabError(f"{command[0]} is not on PATH", fix="make setup") from error
+
+
+def run_up(command: list[str]) -> int:
+    """Run ``pulumi up`` for people to watch, say where the time went, and return its exit code.
+
+    An interruption from the keyboard reaches it as well, and it ends in order; this process waits for that.
+    """
+    with tempfile.TemporaryDirectory() as folder:  # readable by its owner only
+        log = Path(folder) / "events.jsonl"
+        begin = time.monotonic()
+        try:
+            process = subprocess.Popen(
+                [*command, f"--event-log={log}"], cwd=paths.ROOT, env=os.environ | {"PULUMI_DEBUG_COMMANDS": "true"}
+            )
+        except FileNotFoundError as error:
+            raise LabError(f"{command[0]} is not on PATH", fix="make setup") from error
+        for number, handler in ((signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, lambda *_: process.terminate())):
+            signal.signal(number, handler)
+        code = process.wait()
+        lines = times.summary(log.read_text(encoding="utf-8").splitlines()) if log.exists() else []
+    if lines:
+        say(f"{time.monotonic() - begin:.0f} s, most of them here, side by side:")
+    for line in lines:
+        say(line)
+    return code if code >= 0 else 128 - code
 
 
 def exists(stack: str) -> bool:

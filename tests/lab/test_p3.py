@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from components.core import versions
+from components.docker import engine
 from tests.lab import cluster, reader
 from tests.lab.cluster import CLUSTER, GIT, NODE, message, wait_settled
 from tests.lab.lab import Lab, answer, docker_things, eventually
@@ -369,6 +371,60 @@ def test_what_is_pushed_to_the_registry_of_this_host_runs_when_git_says_so(lab: 
     change_in_git(lab, again, ["revert", "--no-edit", "HEAD"], "revert")
     cluster.answers("v2")
     wait_settled(lab)
+
+
+OTHER: Final = "iot-other"
+
+
+@pytest.fixture
+def other(lab: Lab, tmp_path: Path) -> Iterator[Path]:
+    """Make a cluster that is not ours, on the network of our Git server, and return its kubeconfig."""
+    disabled = [f"--k3s-arg=--disable={each}@server:0" for each in ("traefik", "servicelb", "metrics-server")]
+    cgroup = ["--k3s-arg=--kubelet-arg=fail-cgroupv1=false@server:0"] if engine.cgroup_version() == "1" else []
+    create = ["k3d", "cluster", "create", OTHER, f"--image={versions.K3S_IMAGE}", f"--network={CLUSTER}", "--no-lb"]
+    try:
+        lab.run(*create, "--api-port=127.0.0.1:16551", "--kubeconfig-update-default=false", *disabled, *cgroup)
+        path = tmp_path / "kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(lab.run("k3d", "kubeconfig", "get", OTHER).stdout, encoding="utf-8")
+        images = f"{versions.ARGOCD_IMAGE} {versions.REDIS_IMAGE} iot-lab/flask-app:v2"
+        node = {"NODES": f"k3d-{OTHER}-server-0", "IMAGES": images, "TIMEOUT": "300"}
+        subprocess.run(
+            [sys.executable, "-m", "components.k3d.import_images"], cwd=lab.folder, env=lab.env | node, check=True
+        )
+        yield path
+    finally:
+        lab.run("k3d", "cluster", "delete", OTHER, check=False)
+
+
+def test_an_existing_cluster_is_used_and_what_it_had_stays(
+    lab: Lab, other: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def theirs(*arguments: str) -> str:
+        return lab.run("kubectl", f"--kubeconfig={other}", *arguments).stdout
+
+    theirs("create", "namespace", "theirs")
+    theirs("--namespace=theirs", "create", "configmap", "mine", "--from-literal=a=b")
+    uid = theirs("--namespace=theirs", "get", "configmap", "mine", "-o", "jsonpath={.metadata.uid}")
+    second = Lab(tmp_path_factory.mktemp("existing"), "p3", {"kubeconfig": str(other)})
+    second.use_kept_chart()
+    second.set("appImage", "iot-lab/flask-app:v2")
+    # Without a repository that it reaches, it is told so before anything is made.
+    assert "a repository that the existing cluster can reach" in second.pulumi("up", "--skip-preview", check=False)
+    reader = lab.outputs()["gitReader"]
+    second.set("gitUrl", "http://git.iot.internal:3000/iot/iot.git")
+    second.set("gitUsername", reader["username"])
+    second.run("pulumi", "config", "set", "--stack", "p3", "--secret", "iot:gitPassword", given=reader["password"])
+    second.pulumi("up", "--skip-preview")
+    assert "flask-app" in theirs("--namespace=dev", "get", "pods", "-o", "name")
+    assert "unchanged" in (said := second.pulumi("up", "--skip-preview"))
+    assert not any(word in said for word in (" created", " updated", " replaced", " deleted")), said
+    second.pulumi("destroy", "--skip-preview")
+    assert uid == theirs("--namespace=theirs", "get", "configmap", "mine", "-o", "jsonpath={.metadata.uid}")
+    assert not theirs("--namespace=argocd", "get", "deployments", "-o", "name")
+    assert not theirs("--namespace=dev", "get", "deployments", "-o", "name")
+    # Ours never noticed.
+    cluster.answers("v2")
 
 
 def test_other_ports_and_nodes_lose_no_commit(lab: Lab) -> None:

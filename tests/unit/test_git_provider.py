@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ def test_it_is_a_container_of_the_stacks_with_its_data_in_a_volume_on_the_cluste
     (run,) = docker.called("docker run")
 
     assert docker.things("volume") == {NAME: {"iot.stack": "p3", "iot.project": containers.PROJECT}}
-    assert docker.things("network") == {NETWORK: {"iot.stack": "p3"}}
+    assert docker.things("network") == {NETWORK: {"iot.stack": "p3", "iot.project": containers.PROJECT}}
     for word in (
         f"--network={NETWORK}",
         "--network-alias=git.iot.internal",
@@ -134,6 +135,20 @@ def test_what_has_its_name_and_is_someone_elses_is_left_alone(
     with pytest.raises(LabError, match=f"^A Docker {kind} {name} is here already, and .*{seems}.*`docker {kind} rm"):
         provider.create(wanted)
     assert (docker.containers, docker.things("volume"), docker.things("network")) == before
+
+
+def test_what_another_clone_has_made_is_its_own_unless_that_has_moved(
+    docker: Engine, made: Wanted, wanted: Wanted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "Pulumi.yaml").touch()
+    docker.is_so("volumes.json", json.dumps({NAME: {"iot.stack": "p3", "iot.project": str(tmp_path)}}))
+    lose(docker)
+    with pytest.raises(LabError, match=f"and the clone of this project in {tmp_path} made it"):
+        provider.create(wanted)
+    (tmp_path / "Pulumi.yaml").unlink()
+    provider.create(wanted)
+
+    assert docker.containers
 
 
 def test_one_that_can_not_be_started_is_said_and_leaves_no_container(docker: Engine, wanted: Wanted) -> None:

@@ -151,7 +151,7 @@ def test_an_image_is_pulled_only_when_it_lacks(engine: Engine) -> None:
     docker_engine.ensure_image("redis:8")
     docker_engine.ensure_image("redis:8")
 
-    assert engine.called("docker pull") == ["docker pull --quiet redis:8"]
+    assert engine.called("docker pull") == ["docker pull redis:8"]
 
 
 def test_an_image_that_can_not_be_pulled_is_an_error_with_two_ways_around(engine: Engine) -> None:

@@ -395,7 +395,9 @@ def test_there_is_no_registry_unless_a_port_is_set(embedded: graph.Graph) -> Non
 def test_what_is_pushed_to_this_host_the_nodes_pull_under_the_same_name(build: Build) -> None:
     of = build("p3", registryPort=5050)
     server, hosting = of.named("registry-server").inputs, of.named("registry-hosting").inputs
-    mirrors = json.loads(k3d_config(of)["registries"]["config"])["mirrors"]
+    config = k3d_config(of)["registries"]["config"]
+    mirrors = yaml.safe_load(config)["mirrors"]
+    assert "\n" in config.strip()
 
     assert server["ports"] == ["127.0.0.1:5050:5000"]
     assert mirrors == {"localhost:5050": {"endpoint": [f"http://{server['name']}:5000"]}}

@@ -62,7 +62,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def check(*ports: int, preview: bool = False, cluster: ClusterSettings = CLUSTER) -> None:
-    preflight.check_k3d(cluster, ports, "p3", ["lab-git"], preview=preview)
+    preflight.check_k3d(cluster, ports, "p3", {"lab-git": False}, preview=preview)
 
 
 def container(stack: str, cluster: str, *ports: int, state: str = "running") -> dict[str, object]:
