@@ -191,6 +191,8 @@ def _settings(webhook_host: str) -> dict[str, str]:
         "GITEA__server__START_SSH_SERVER": "false",
         "GITEA__server__OFFLINE_MODE": "true",
         "GITEA__database__DB_TYPE": "sqlite3",
+        # Queues in files are looked at every 2 s, which a push and its webhook would wait for one after the other.
+        "GITEA__queue__TYPE": "channel",
         "GITEA__security__INSTALL_LOCK": "true",
         "GITEA__security__SECRET_KEY_URI": f"file:{DATA}/secret_key",
         # Webhooks reach Argo CD, and nothing else.
