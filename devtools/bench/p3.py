@@ -171,6 +171,7 @@ class Bench:
                 small(*args)
                 _add(self.figures.small, what, time.monotonic() - begin)
             small("destroy", "--yes", "--skip-preview")
+            small("stack", "rm", "--yes", "small")
 
     def theirs(self) -> None:
         """Make and remove the lab with the script."""
