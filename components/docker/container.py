@@ -174,6 +174,12 @@ def volumes(*filters: str) -> list[str]:
     return sorted(engine.ask("volume", "ls", "--quiet", *wanted).split())
 
 
+def other_clones() -> bool:
+    """Say whether this engine runs something of another clone of the project, which names what it builds alike."""
+    found = engine.containers(PROJECT_LABEL)
+    return any(each.labels[PROJECT_LABEL] != PROJECT for each in found)
+
+
 def ensure_network(name: str, stack: str) -> None:
     """Make a network unless it is there.
 

@@ -142,7 +142,7 @@ def containers(label: str) -> list[Container]:
     """Return the containers that carry a label, running or not.
 
     Args:
-        label: ``key=value``.
+        label: ``key=value``, or ``key`` alone.
 
     Raises:
         UnreachableError: no engine answers.

@@ -8,6 +8,7 @@ from typing import Any
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
 
 from components.core.run import run
+from components.docker import container as containers
 from components.docker import engine as docker_engine
 
 
@@ -33,8 +34,12 @@ class PresenceProvider(ResourceProvider):
         return UpdateResult(outs=_seen(_news))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Remove the image, unless it is at another engine; what has its name here is somebody else's then."""
-        if docker_engine.is_at(_props["made_at"]) and docker_engine.has_image(_props["reference"]):
+        """Remove the image, unless it is at another engine, or another clone of the project runs it, too.
+
+        What has its name at another engine is somebody else's; of several clones the last one removes it.
+        """
+        here = docker_engine.is_at(_props["made_at"]) and docker_engine.has_image(_props["reference"])
+        if here and not containers.other_clones():
             run(["docker", "image", "rm", "--force", _props["reference"]], timeout=docker_engine.ANSWER)
 
 

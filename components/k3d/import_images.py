@@ -63,8 +63,10 @@ def bring(node: str, ids: dict[str, str], timeout: float) -> list[str]:
             return lacking
         if attempt > 1:
             print(f"attempt {attempt} to load {' '.join(wanted)} into {node}: {problem}", flush=True)
-        for image in [each for each in wanted if not ids[each]]:
-            ids[image] = pull(node, image, timeout)
+        pulled = [each for each in wanted if not ids[each]]
+        if pulled:
+            with ThreadPoolExecutor(max_workers=len(pulled)) as pool:
+                ids.update(zip(pulled, pool.map(lambda image: pull(node, image, timeout), pulled), strict=True))
         imported = [each for each in wanted if ids[each]]
         problem = (stream(node, imported, ids, timeout) if imported else "") or "it did not arrive"
         wanted = missing(node, ids)

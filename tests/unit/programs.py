@@ -91,8 +91,9 @@ if args[:1] == ['info']:
 elif args[:2] == ['context', 'inspect']:
     print((lines('endpoint') or ['unix:///var/run/docker.sock'])[0])
 elif args[:1] == ['ps']:
-    key, value = args[-1].removeprefix('label=').split('=')
-    print('\\n'.join(each['Id'] for each in found if each['Config']['Labels'].get(key) == value))
+    key, equals, value = args[-1].removeprefix('label=').partition('=')
+    has = lambda its: its.get(key) == value if equals else key in its
+    print('\\n'.join(each['Id'] for each in found if has(each['Config']['Labels'])))
 elif args[:1] == ['inspect']:
     print(json.dumps([each for each in found if each['Id'] in args]))
 elif args[:2] in (['volume', 'inspect'], ['network', 'inspect']):

@@ -11,6 +11,7 @@ import pytest
 
 from components.core.errors import LabError
 from components.core.run import CommandError, module_hash
+from components.docker import container as containers
 from components.docker import engine as docker_engine
 from components.docker import image
 from components.docker.engine import UnreachableError
@@ -114,6 +115,17 @@ def test_an_image_of_the_same_name_at_another_engine_is_left_alone(engine: Engin
     provider.delete(APP, state(engine="another", endpoint="another"))
 
     assert not engine.called("docker image rm")
+
+
+def test_an_image_that_another_clone_runs_stays_and_the_last_one_removes_it(engine: Engine) -> None:
+    engine.is_so("images", APP)
+    made = provider.create({"reference": APP}).outs
+    assert made is not None
+    theirs = {"Id": "git", "Name": "/git", "State": {"Status": "running"}, "HostConfig": {}}
+    for clone, removed in (("/elsewhere", 0), (containers.PROJECT, 1)):
+        engine.containers = [{**theirs, "Config": {"Labels": {"iot.project": clone}}}]
+        provider.delete(APP, made)
+        assert len(engine.called("docker image rm")) == removed
 
 
 def test_the_engine_is_asked_about_itself_once(engine: Engine) -> None:
