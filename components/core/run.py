@@ -150,11 +150,6 @@ def module(name: str, *arguments: str) -> str:
     return " ".join([*MODULE, name, *arguments])
 
 
-def text_hash(path: Path) -> str:
-    """Return a digest of a file's text, so that what is made by it is made again when it is another."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
 def module_hash(*names: str) -> str:
     """Return a digest of modules' texts, so that a Command runs again when one of them is another.
 

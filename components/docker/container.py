@@ -294,19 +294,3 @@ def inside(wanted: ContainerSpec, script: str, *, timeout: float, into: Path | N
             *(f"--volume={wanted.name}:{wanted.mount}", "--entrypoint=/bin/sh", wanted.image, "-s"),
         ]
     return run(command, timeout=timeout, given=script, into=into)
-
-
-def put(wanted: ContainerSpec, source: Path, path: str, *, timeout: float) -> None:
-    """Copy a file into a container that runs, as the user that it runs as.
-
-    Args:
-        wanted: the container.
-        source: a file of this host.
-        path: where it goes.
-        timeout: seconds.
-
-    Raises:
-        CommandError: it failed.
-    """
-    command = ["docker", "exec", "--interactive", wanted.name, "sh", "-c", f"umask 077; cat >{path}"]
-    run(command, timeout=timeout, given=source)

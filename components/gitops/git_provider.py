@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import shlex
-import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pulumi.dynamic import DiffResult, UpdateResult
@@ -17,27 +12,30 @@ from components.core.run import CommandError
 from components.docker import container as containers
 from components.docker import container_provider
 from components.docker.container_provider import ContainerProvider, spec
-from components.gitops import git_backups
+from components.gitops import git_backups, gitea
+from components.gitops.git_content import Content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from components.docker.container import ContainerSpec
 
-SETUP: Final = Path(__file__).with_name("gitea-setup.sh")
-OURS: Final = "iot/iot"  # the repository that Argo CD follows
-RESTORE: Final = "/var/lib/gitea/restore.bundle"
+# What sets it up, by whose texts it is set up again when one of them is another.
+SETUP: Final = ("components.gitops.git_provider", "components.gitops.git_content", "components.gitops.gitea")
 BACKUP: Final = 600.0  # seconds for all bundles
-SECRETS: Final = ("owner_password", "reader_password", "webhook_secret")
+EVERY: Final = 0.2  # seconds between two looks whether it serves
+SECRETS: Final = ("owner_password", "passwords", "webhook_secret")
 # What it is made anew for, with the same data; the rest matters at its beginning only.
-COMPARED: Final = (*container_provider.FIELDS, *SECRETS, "webhook_url", "setup")
+COMPARED: Final = (*container_provider.FIELDS, *SECRETS, "webhook_url", "setup", "rights")
 
 
 class GitServerProvider(ContainerProvider):
-    """Creates, heals and deletes a Gitea in a container, with its users, its repository and its webhook.
+    """Creates, heals and deletes a Gitea in a container, with its users, its repositories and their webhooks.
 
-    Inputs: those of the container, ``SECRETS``, ``webhook_url``, ``setup`` (a digest of the script), ``files`` (the
-    first commit: content by path), ``restore`` (whether to begin from the newest backup) and ``timeout`` (seconds).
+    Inputs: those of the container, ``SECRETS`` (``passwords`` by user), ``webhook_url``, ``setup`` (a digest of
+    ``SETUP``), ``repositories`` (by name, each with the fields of ``Repository``), ``rights`` (what of these is kept so
+    later, too), ``restore`` (whether to begin from the newest backups) and ``timeout`` (seconds).
     Outputs: the inputs (to be marked secret by the resource: ``SECRETS``) and ``made_at`` (which engine has it).
     """
 
@@ -50,7 +48,7 @@ class GitServerProvider(ContainerProvider):
         if _olds["name"] == _news["name"]:
             return super().update(_id, _olds, _news)
         self.delete(_id, _olds)
-        return UpdateResult(outs=self._begun(_news, git_backups.newest(_olds["name"], OURS)))
+        return UpdateResult(outs=self._begun(_news, _olds["name"]))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Write a bundle of what users have committed, then remove the container, its volume and its network.
@@ -66,27 +64,59 @@ class GitServerProvider(ContainerProvider):
 
     def _made(self, props: dict[str, Any]) -> dict[str, Any]:
         """Make the container and set it up; return the outputs."""
-        return self._begun(props, git_backups.newest(props["name"], OURS) if props["restore"] else None)
+        return self._begun(props, props["name"] if props["restore"] else "")
 
-    def _begun(self, props: dict[str, Any], restore: Path | None) -> dict[str, Any]:
-        """Make the container and set it up, with what a backup has when its repository is empty."""
+    def _begun(self, props: dict[str, Any], backups: str) -> dict[str, Any]:
+        """Make the container and set it up; repositories without a commit begin with the backups of a server's name."""
         outs = super()._made(props)
         wanted, timeout = spec(props), float(props["timeout"])
         try:
-            if restore:
-                containers.put(wanted, restore, RESTORE, timeout=BACKUP)
             with wait.told(f"setting {wanted.name} up", most=timeout):
-                said = containers.inside(wanted, setup(props, RESTORE if restore else ""), timeout=timeout + BACKUP)
-            if restore:
-                containers.inside(wanted, f"rm -f {RESTORE}", timeout=timeout)
-        except CommandError as error:
-            fix = f"`docker logs {wanted.name}`, or docs/troubleshooting.md"
-            if restore and RESTORE in str(error):
-                fix = f"move {restore} away, or `pulumi config set iot:gitRestore false` to begin without"
-            raise LabError(f"The Git server {wanted.name} can't be set up", why=error.why, fix=fix) from error
-        if said:
-            print(said, flush=True)
+                set_up(wanted, props, backups)
+        except LabError as error:
+            fix = error.fix or f"`docker logs {wanted.name}`, or docs/troubleshooting.md"
+            what = f"The Git server {wanted.name} can't be set up"
+            raise LabError(what, why=f"{error.what}, {error.why}" if error.why else error.what, fix=fix) from error
         return outs
+
+
+def set_up(wanted: ContainerSpec, props: Mapping[str, Any], backups: str) -> None:
+    """Make what is not as it should be in a Git server that runs.
+
+    Args:
+        wanted: its container.
+        props: the resource's inputs.
+        backups: the name of a server; repositories without a commit begin with its newest backups. Empty for none.
+
+    Raises:
+        LabError: it does not serve in time, or refuses something.
+    """
+    timeout, password = float(props["timeout"]), props["owner_password"]
+    address, port, _ = wanted.ports[0].rsplit(":", 2)
+    server = gitea.Gitea(f"http://{'127.0.0.1' if address == '0.0.0.0' else address}:{port}")  # noqa: S104 - compared
+    wait.until(server.healthy, timeout=timeout, every=EVERY)
+    mine = gitea.owner(server, password, lambda script: containers.inside(wanted, script, timeout=timeout))
+    for user, its_password in props["passwords"].items():
+        gitea.ensure_user(mine, user, its_password)
+    for name, repository in props["repositories"].items():
+        gitea.ensure_repository(mine, name)
+        _fill(Content(f"{server.url}/{gitea.OWNER}/{name}.git", password), name, repository, backups)
+        gitea.ensure_rights(mine, name, repository["members"], repository["rules"])
+        gitea.ensure_webhook(mine, name, props["webhook_url"], props["webhook_secret"])
+
+
+def _fill(content: Content, name: str, repository: Mapping[str, Any], backups: str) -> None:
+    there = content.heads()
+    backup = git_backups.newest(backups, f"{gitea.OWNER}/{name}") if backups else None
+    if not there and backup:
+        content.restore(backup)
+        print(f"{name} begins with what was kept of it: {backup.name}", flush=True)
+        there = content.heads()
+    for branch, files in repository["branches"].items():
+        if branch not in there:
+            content.begin(branch, files, repository["message"])
+        elif repository["kept"]:
+            content.keep(branch, files, repository["kept"], f"Make {repository['kept']} what the settings say")
 
 
 def _back_up(wanted: ContainerSpec) -> list[Path]:
@@ -101,34 +131,3 @@ def _back_up(wanted: ContainerSpec) -> list[Path]:
             fix="see whether the disk has room, and run again; when it is worth nothing, `docker rm --force "
             f"{wanted.name}; docker volume rm {wanted.name}`",
         ) from error
-
-
-def setup(props: Mapping[str, Any], restore: str) -> str:
-    """Return the script that sets a Git server up, with what it is given.
-
-    Args:
-        props: the inputs, with secrets.
-        restore: path of a bundle in the container that takes the place of the first commit; empty when there is none.
-    """
-    given = {
-        "OWNER_PASSWORD": props["owner_password"],
-        "READER_PASSWORD": props["reader_password"],
-        "WEBHOOK_URL": props["webhook_url"],
-        "WEBHOOK_SECRET": props["webhook_secret"],
-        "FILES": base64.b64encode(_archive(props["files"])).decode(),
-        "RESTORE": restore,
-        "TIMEOUT": str(int(props["timeout"])),
-    }
-    lines = [f"{key}={shlex.quote(value)}\n" for key, value in given.items()]
-    return "".join(lines) + SETUP.read_text(encoding="utf-8")
-
-
-def _archive(files: Mapping[str, str]) -> bytes:
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path)
-            data = content.encode()
-            entry.size, entry.mode = len(data), 0o644
-            tar.addfile(entry, io.BytesIO(data))
-    return archive.getvalue()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import pulumi
@@ -12,17 +12,17 @@ from pulumi.dynamic import Resource
 from components.core import versions
 from components.core.dynamic import Provider
 from components.core.random_secret import RandomSecret
-from components.core.run import text_hash
+from components.core.run import module_hash
 from components.core.settings import EMBEDDED_BRANCH
 from components.docker.container import ContainerSpec
 from components.gitops.git_provider import SECRETS, SETUP
+from components.gitops.gitea import OWNER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OWNER: Final = "iot"  # of the repository; the administrator
 READER: Final = "argocd"  # may read it and nothing else
-REPOSITORY: Final = "iot"
+REPOSITORY: Final = "iot"  # the only one, where there are no environments
 HTTP: Final = 3000
 # Its name on the cluster's network, for pods too: the cluster's DNS asks Docker's for what it does not know. Gitea has
 # to call itself by it in its webhooks: Argo CD compares the host in them with the one in the Application. The domain is
@@ -64,8 +64,46 @@ class GitRepository:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What protects the branches of a repository.
+
+    Attributes:
+        branch: its name, or a pattern that stands for those that no other rule names.
+        pushers: who may push to it; everybody else goes through a pull request.
+        approvals: how many a pull request needs before it is merged.
+        approvers: who may approve and merge it; empty means everybody who may write.
+        force: whether those who may push may rewrite it.
+    """
+
+    branch: str
+    pushers: tuple[str, ...] = ()
+    approvals: int = 0
+    approvers: tuple[str, ...] = ()
+    force: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """A repository of the embedded Git server.
+
+    Attributes:
+        branches: the first commit of each: content by path.
+        message: of these commits.
+        members: read or write, by user.
+        rules: what protects its branches.
+        kept: a folder whose content stays what ``branches`` says; empty for none. All else is the users'.
+    """
+
+    branches: Mapping[str, Mapping[str, str]]
+    message: str
+    members: Mapping[str, str] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    kept: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GitServerArgs:
-    """An embedded Gitea with one private repository.
+    """An embedded Gitea with private repositories.
 
     Attributes:
         container: name of its container and of the volume with its data.
@@ -73,9 +111,10 @@ class GitServerArgs:
         stack: whose it is.
         bind_address: where this host listens.
         ports: of this host.
-        push_url: the repository's URL on this host.
-        files: the content of the first commit, by path in the repository.
-        restore: whether to begin from the newest backup, when there is one.
+        push_url: where this host reaches it, without a slash at the end.
+        users: who may sign in besides its owner; each sees only repositories that it is a member of.
+        repositories: by name.
+        restore: whether to begin from the newest backups, when there are any.
         webhook_url: what is told of every push, on that network.
         webhook_secret: what the webhook is signed with, as a secret.
         timeout: seconds until it has to be ready.
@@ -87,7 +126,8 @@ class GitServerArgs:
     bind_address: str
     ports: tuple[int, ...]
     push_url: str
-    files: Mapping[str, str]
+    users: tuple[str, ...]
+    repositories: Mapping[str, Repository]
     restore: bool
     webhook_url: str
     webhook_secret: pulumi.Output[str]
@@ -99,28 +139,42 @@ class GitServer(pulumi.ComponentResource):
 
     It is a container of the host's Docker engine: what is pushed outlives the cluster that it describes.
 
-    Type token ``iot:git:GitServer``. Makes a dynamic resource named ``{name}-server`` and two random passwords.
+    Type token ``iot:git:GitServer``. Makes a dynamic resource named ``{name}-server`` and a random password for its
+    owner and for each user.
 
     Attributes:
-        repository: the repository and its users.
+        passwords: by user, the owner's too; secrets.
     """
 
     def __init__(self, name: str, args: GitServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:git:GitServer", name, {"container": args.container, "pushUrl": args.push_url}, opts)
+        self._args = args
         own = pulumi.ResourceOptions(parent=self)
-        owner, reader = RandomSecret(f"{name}-owner", own), RandomSecret(f"{name}-reader", own)
-        server = _Server(f"{name}-server", args, owner.value, reader.value, own)
-        self.repository = GitRepository(
-            url=f"http://{HOST}:{HTTP}/{OWNER}/{REPOSITORY}.git",
-            push_url=args.push_url,
+        # The reader's is named so since before there were others.
+        resources = {OWNER: "owner", READER: "reader"}
+        self.passwords = {
+            user: RandomSecret(f"{name}-{resources.get(user, user)}", own).value for user in (OWNER, *args.users)
+        }
+        self._server = _Server(f"{name}-server", args, self.passwords, own)
+        self.register_outputs({"pushUrl": args.push_url, "repositories": sorted(args.repositories)})
+
+    def repository(self, name: str, *, writer: str = OWNER) -> GitRepository:
+        """Return one of its repositories.
+
+        Args:
+            name: of the repository.
+            writer: as whom people write it.
+        """
+        return GitRepository(
+            url=f"http://{HOST}:{HTTP}/{OWNER}/{name}.git",
+            push_url=f"{self._args.push_url}/{OWNER}/{name}.git",
             username=READER,
-            password=reader.value,
+            password=self.passwords[READER],
             ssh_key=None,
-            push_username=OWNER,
-            push_password=owner.value,
-            ready=[server],
+            push_username=writer,
+            push_password=self.passwords[writer],
+            ready=[self._server],
         )
-        self.register_outputs({"url": self.repository.url, "pushUrl": args.push_url})
 
 
 class _Server(Resource, module="git", name="Server"):
@@ -130,8 +184,7 @@ class _Server(Resource, module="git", name="Server"):
         self,
         name: str,
         args: GitServerArgs,
-        owner: pulumi.Output[str],
-        reader: pulumi.Output[str],
+        passwords: Mapping[str, pulumi.Output[str]],
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__(
@@ -139,12 +192,13 @@ class _Server(Resource, module="git", name="Server"):
             name,
             {
                 **asdict(container(args)),
-                "owner_password": owner,
-                "reader_password": reader,
+                "owner_password": passwords[OWNER],
+                "passwords": {user: password for user, password in passwords.items() if user != OWNER},
                 "webhook_url": args.webhook_url,
                 "webhook_secret": args.webhook_secret,
-                "setup": text_hash(SETUP),
-                "files": dict(args.files),
+                "setup": module_hash(*SETUP),
+                "repositories": {key: asdict(each) for key, each in args.repositories.items()},
+                "rights": {key: _rights(each) for key, each in args.repositories.items()},
                 "restore": args.restore,
                 "timeout": args.timeout,
                 "made_at": None,
@@ -158,6 +212,21 @@ class _Server(Resource, module="git", name="Server"):
                 ),
             ),
         )
+
+
+def _rights(repository: Repository) -> dict[str, Any]:
+    """Return what of a repository stays as it is wanted, in whatever way its users change the rest."""
+    return {
+        "members": dict(repository.members),
+        "rules": [asdict(each) for each in repository.rules],
+        "branches": sorted(repository.branches),
+        "kept": {
+            f"{branch}:{path}": text
+            for branch, files in repository.branches.items()
+            for path, text in files.items()
+            if repository.kept and path.startswith(f"{repository.kept}/")
+        },
+    }
 
 
 def container(args: GitServerArgs) -> ContainerSpec:

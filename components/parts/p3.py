@@ -8,14 +8,14 @@ from pulumi.runtime import is_dry_run
 
 from components.core import names, versions
 from components.core.cluster import Cluster, ExistingCluster, ExistingClusterArgs
-from components.core.settings import IMAGE
+from components.core.settings import EMBEDDED_BRANCH, IMAGE
 from components.docker import container as containers
 from components.docker.image import AppImage, AppImageArgs, package_index
 from components.gitops import chart as charts
 from components.gitops import manifests, rescue
 from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
-from components.gitops.git_server import OWNER, REPOSITORY, GitRepository, GitServer, GitServerArgs
+from components.gitops.git_server import READER, REPOSITORY, GitRepository, GitServer, GitServerArgs, Repository
 from components.k3d import preflight, registry
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
@@ -192,15 +192,22 @@ def _repository(settings: Settings, root: Path, argo: ArgoCd) -> GitRepository:
             stack=settings.stack,
             bind_address=wanted.bind_address,
             ports=git.ports,
-            push_url=f"http://{wanted.node_host}:{git.ports[0]}/{OWNER}/{REPOSITORY}.git",
-            files=_first_commit(settings, root),
+            push_url=f"http://{wanted.node_host}:{git.ports[0]}",
+            users=(READER,),
+            repositories={
+                REPOSITORY: Repository(
+                    branches={EMBEDDED_BRANCH: _first_commit(settings, root)},
+                    message="Run version v1 of the app",
+                    members={READER: "read"},
+                )
+            },
             restore=git.restore,
             webhook_url=f"http://k3d-{wanted.name}-server-0:{settings.argocd_port.node_port}/api/webhook",
             webhook_secret=argo.webhook_secret,
             timeout=settings.timeout,
         ),
     )
-    return server.repository
+    return server.repository(REPOSITORY)
 
 
 def _git_container(settings: Settings) -> str:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from typing import Any, Final
 
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
 
+from components.core import http_client as http
 from components.core import wait
 from components.core.errors import LabError
 
 SERVICE_PORT: Final = 80
-ANSWER: Final = 5.0  # seconds for one request
 EVERY: Final = 0.5  # seconds between two looks
 
 
 def ask(address: str, host: str) -> dict[str, Any]:
-    """Ask for / of a host at an address, on port 80 and past any proxy.
+    """Ask for / of a host at an address, on port 80.
 
     Args:
         address: who is asked.
@@ -27,23 +25,12 @@ def ask(address: str, host: str) -> dict[str, Any]:
         The JSON that came back; empty when it was none.
 
     Raises:
-        OSError: nobody answers.
-        http.client.HTTPException: what came back is no HTTP, or not 200.
+        LabError: nobody answers, or not with 200.
     """
-    connection = http.client.HTTPConnection(address, SERVICE_PORT, timeout=ANSWER)
-    try:
-        connection.request("GET", "/", headers={"Host": host, "Accept": "application/json"})
-        response = connection.getresponse()
-        body = response.read()
-    finally:
-        connection.close()
-    if response.status != http.client.OK:
-        raise http.client.HTTPException(f"status {response.status}")
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
+    answer = http.ask(f"http://{address}:{SERVICE_PORT}/", headers={"Host": host, "Accept": "application/json"})
+    if not http.ok(answer):
+        raise LabError(f"status {answer.status}")
+    return answer.body
 
 
 def wrong_routes(props: dict[str, Any]) -> list[str]:
@@ -57,8 +44,8 @@ def wrong_routes(props: dict[str, Any]) -> list[str]:
     for host, app in expected.items():
         try:
             answer = ask(props["address"], host)
-        except (OSError, http.client.HTTPException) as error:
-            problems.append(f"{host} should be answered by {app}: {type(error).__name__} {error}")
+        except LabError as error:
+            problems.append(f"{host} should be answered by {app}: {error.why or error.what}")
             continue
         if props["names_itself"] and answer.get("app") != app:
             problems.append(f"{host} should be answered by {app}, but {answer.get('app') or 'something else'} did")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,6 @@ import yaml
 
 from components.docker import container_provider
 from components.docker import engine as docker_engine
-from components.gitops import git_provider
 from components.k3d import provider as k3d_provider
 from devtools.graph import STAND_IN
 
@@ -87,7 +87,7 @@ def write(graph: Graph, folder: Path) -> Inputs:
     _dump(folder / "gitops.yaml", [fill(node.inputs) for node in late])
     server = container_provider.spec(git.inputs)
     (folder / "git-run.txt").write_text("".join(f"{each}\0" for each in server.command()), encoding="utf-8")
-    (folder / "git-setup.sh").write_text(git_provider.setup(fill(git.inputs), ""), encoding="utf-8")
+    (folder / "git.json").write_text(json.dumps(fill(git.inputs)), encoding="utf-8")
     (folder / "images.txt").write_text("".join(f"{each}\n" for each in [*brought, *references]), encoding="utf-8")
     tags = [each.rpartition(":")[2] for each in references]
     (folder / "versions.txt").write_text("".join(f"{tag}\n" for tag in tags), encoding="utf-8")
@@ -96,6 +96,7 @@ def write(graph: Graph, folder: Path) -> Inputs:
         environment={
             "CLUSTER": nodes.inputs["name"],
             "GIT": server.name,
+            "PYTHON": sys.executable,
             "CHART": release.inputs["chart"],
             "REPOSITORY": references[0].rpartition(":")[0],
             "PYTHON_IMAGE": built[0]["build"]["args"]["PYTHON_IMAGE"],

@@ -7,12 +7,13 @@
 #
 # FOLDER is written by devtools/bench/inputs.py from the program itself, so that both make the same things: k3d.yaml,
 # values.yaml, cluster.yaml and gitops.yaml, the lists images.txt and versions.txt, git-run.txt (the command that runs
-# Git, its words ended by NUL) and git-setup.sh.
-# Environment: CLUSTER, GIT (name of its container), CHART (a path), REPOSITORY (of the app's image), PYTHON_IMAGE (its base), TIMEOUT (seconds).
+# Git, its words ended by NUL) and git.json (what is set up in it).
+# Environment: CLUSTER, GIT (name of its container), CHART (a path), REPOSITORY (of the app's image), PYTHON_IMAGE (its
+# base), PYTHON (which runs the project's modules), TIMEOUT (seconds).
 set -euo pipefail
 umask 077
 
-: "${CLUSTER:?}" "${GIT:?}" "${CHART:?}" "${REPOSITORY:?}" "${PYTHON_IMAGE:?}" "${TIMEOUT:?}"
+: "${PYTHON:?}" "${CLUSTER:?}" "${GIT:?}" "${CHART:?}" "${REPOSITORY:?}" "${PYTHON_IMAGE:?}" "${TIMEOUT:?}"
 folder=$2
 export KUBECONFIG=$folder/kubeconfig
 
@@ -46,7 +47,7 @@ up() {
   helm install argocd "$CHART" --namespace argocd --values "$folder/values.yaml" --wait --timeout "${TIMEOUT}s"
 
   step set Git up
-  docker exec --interactive "$GIT" sh -s <"$folder/git-setup.sh"
+  "$PYTHON" -m devtools.bench.git "$folder/git.json"
 
   step apply the project and the Application
   kubectl apply --filename "$folder/gitops.yaml"

@@ -9,9 +9,9 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from components.core import http_client as http
 from components.core import kube
 from components.core.errors import LabError
 from components.docker import container as containers
@@ -180,12 +180,12 @@ def routes(config: Path, address: str) -> Line:
 def _route(address: str, host: str, app: str) -> tuple[str, bool]:
     shown = host or "any other host"
     try:
-        answer = live.ask(f"http://{address}/", host=host)
+        answer = http.ask(f"http://{address}/", headers={"Host": host} if host else None)
     except LabError as error:
         return f"{shown}: {error.what}", False
     who = answer.body.get("app", app)  # an image of a registry need not say its name
-    if answer.status != HTTPStatus.OK or who != app:
-        return f"{shown} -> {answer.status} {answer.body.get('app') or answer.text}, {app} was expected", False
+    if not http.ok(answer) or who != app:
+        return f"{shown} -> {answer.status} {answer.body.get('app') or answer.short}, {app} was expected", False
     return f"{shown} -> {app}", True
 
 

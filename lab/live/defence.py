@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from components.core import http_client as http
 from components.core import kube, names, project
 from components.core.errors import LabError
 from components.core.run import run
@@ -16,7 +17,6 @@ from components.gitops import application_status
 from components.machines import ssh
 from components.machines.vagrant import RUNNING, Machine
 from lab.host import paths
-from lab.live import answers as live
 from lab.live import application, manifest_tags
 from lab.live.machines import find
 
@@ -241,18 +241,18 @@ def _ingress(config: Path, apps: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _route(url: str, host: str, app: str) -> str:
-    answer = live.ask(url, host=host)
+    answer = http.ask(url, headers={"Host": host})
     expect(answer.status, 200, "the status")
     # An image from a registry may not say which app it is.
     if "app" in answer.body:
         expect(answer.body["app"], app, "who answers")
-    return answer.text
+    return answer.short
 
 
 def _pods(url: str, host: str, pods: int) -> str:
     seen: set[str] = set()
     for _ in range(pods * ASKED_PER_POD):
-        body = live.ask(url, host=host).body
+        body = http.ask(url, headers={"Host": host}).body
         seen.add(str(body.get("pod", "an app that does not name its pod")))
         if len(seen) == pods:
             return ", ".join(sorted(seen))
@@ -284,7 +284,7 @@ def _urls(settings: Mapping[str, str], first: str, ports: str) -> list[str]:
 
 
 def _answers(url: str) -> str:
-    return expect(live.ask(url).status, 200, "the status")
+    return expect(http.ask(url).status, 200, "the status")
 
 
 def _containers(settings: Mapping[str, str]) -> str:
@@ -321,12 +321,12 @@ def _running(config: Path) -> str:
 
 
 def _version(outputs: Mapping[str, Any], url: str) -> str:
-    answer = live.ask(url)
+    answer = http.ask(url)
     expect(answer.status, 200, "the status")
     tag, _ = manifest_tags.in_git(outputs)
     wanted = "" if "sha256:" in tag else tag
     expect(answer.body, {"status": "ok", "message": wanted or answer.body.get("message")}, "the answer")
-    return answer.text
+    return answer.short
 
 
 def _settled(config: Path) -> str:

@@ -20,15 +20,12 @@ from urllib.parse import urlsplit
 from components.core.errors import LabError
 from components.core.run import CommandError
 from components.core.run import run as run_program
+from components.gitops import git_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 TIMEOUT: Final = 120.0  # seconds for one Git command; a shallow clone of a folder of manifests takes a few
-# https://git-scm.com/docs/gitcredentials: what begins with "!" is a shell snippet, "get" asks for credentials.
-HELPER: Final = (
-    """!f() { test "$1" = get && printf 'username=%s\\npassword=%s\\n' "$IOT_GIT_USERNAME" "$IOT_GIT_PASSWORD"; }; f"""
-)
 NOBODY: Final = ("iot", "iot@localhost.localdomain")  # who commits where Git knows no name of the user
 # What Git and the servers behind it say, in lower case, of each kind of failure.
 CREDENTIALS: Final = (
@@ -235,11 +232,9 @@ def _wait(process: subprocess.Popen[bytes], timeout: float, *, own_session: bool
 def _options(source: Remote, command: str) -> list[str]:
     options = []
     if source.password:
-        address = urlsplit(source.url)
-        own = f"credential.{address.scheme}://{address.netloc}.helper"
         # The empty one switches the user's own helpers off, which might write the password to a file. Ours is for the
         # repository's host alone: it may send Git to another one, and so may what the repository says.
-        options += ["-c", "credential.helper=", "-c", f"{own}={HELPER}"]
+        options += ["-c", "credential.helper=", "-c", git_content.credentials(source.url)]
     if command == "commit" and not _knows_user():
         name, email = NOBODY
         options += ["-c", f"user.name={name}", "-c", f"user.email={email}"]
@@ -257,16 +252,15 @@ def _knows_user() -> bool:
 
 def _environment(source: Remote, *, interactive: bool) -> dict[str, str]:
     env = os.environ | {"LC_ALL": "C"}
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        env.pop(name, None)  # as set by a hook of the repository that this runs in
+    for name in git_content.FOREIGN:
+        env.pop(name, None)
     if not interactive:
         env |= {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never"}
     if source.password:
         env |= {"IOT_GIT_USERNAME": source.username, "IOT_GIT_PASSWORD": source.password}
     if source.container:
         # The embedded server is on this host: a proxy for the outside world does not know it.
-        for name in ("no_proxy", "NO_PROXY"):
-            env[name] = ",".join(filter(None, [env.get(name), urlsplit(source.url).hostname]))
+        env |= git_content.past_proxy(urlsplit(source.url).hostname or "")
     return env
 
 

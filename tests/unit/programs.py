@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+REAL: Final = subprocess.run
+
+
 class Programs:
     """A folder that is all of PATH, with programs that write down how they are called and do what a test says.
 
@@ -143,7 +146,8 @@ elif '--interactive' in args:
         log.write(given_text + chr(0))
     if args[-2:] == ['deployments', '--output=name'] and (here / 'in-cluster').exists():
         print((here / 'in-cluster').read_text())
-    for word, file in (('bundle create', 'bundle'), ('for-each-ref', 'repositories'), ('main </dev/null', 'said')):
+    for word, file in (('bundle create', 'bundle'), ('for-each-ref', 'repositories'),
+                       ('generate-access-token', 'token')):
         if word in given_text and (here / file).exists():
             print((here / file).read_text(), end='')
             break
@@ -226,6 +230,8 @@ class Engine(Programs):
 
     def run(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
         """Do what ``subprocess.run`` would, in this process: a test asks a hundred times."""
+        if command[0] not in self._code:
+            return REAL(command, **options)
         self.record(command[0], *command[1:])
         said, args = io.StringIO(), list(command[1:])
         names = {"args": args, "line": " ".join(args), "here": self.state, "json": json, "pathlib": pathlib, "sys": sys}

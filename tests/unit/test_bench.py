@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,11 +68,10 @@ def test_secrets_are_random_and_agree_with_each_other(written: inputs.Inputs) ->
     everything = "".join(path.read_text(encoding="utf-8") for path in written.folder.iterdir())
     assert graph.STAND_IN not in everything
     assert "{'secret'" not in everything
-    lines = (written.folder / "git-setup.sh").read_text(encoding="utf-8").splitlines()
-    given = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=", line))
+    given = json.loads((written.folder / "git.json").read_text(encoding="utf-8"))
     (values,) = documents(written.folder, "values.yaml")
-    assert given["WEBHOOK_SECRET"] == values["configs"]["secret"]["gogsSecret"]
-    assert given["OWNER_PASSWORD"] != given["READER_PASSWORD"]
+    assert given["webhook_secret"] == values["configs"]["secret"]["gogsSecret"]
+    assert given["owner_password"] != given["passwords"]["argocd"]
 
 
 def test_the_cluster_is_the_one_of_the_program(written: inputs.Inputs) -> None:
@@ -92,7 +91,7 @@ def test_the_script_does_its_steps_in_order_and_stops_at_a_failure(
 ) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("docker", "k3d", "helm", "kubectl"):
+    for name in ("docker", "k3d", "helm", "kubectl", "python"):
         (tools / name).write_text(TOOL, encoding="utf-8")
         (tools / name).chmod(0o755)
     log = tmp_path / "log"
@@ -100,6 +99,7 @@ def test_the_script_does_its_steps_in_order_and_stops_at_a_failure(
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     for name, value in written.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHON", "python")
     command = ["bash", p3.SCRIPT, "up", str(written.folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0] == "step: build the images"
@@ -112,6 +112,7 @@ def test_the_script_does_its_steps_in_order_and_stops_at_a_failure(
         "k3d image",
         "kubectl apply",
         "helm install",
+        "python -m",
         "kubectl apply",
     ]
     positions = [ran.index(order[0])]

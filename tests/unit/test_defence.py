@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.core.errors import LabError
+from components.core.http_client import Answer
 from lab.commands import check
 from lab.live import defence
-from lab.live.answers import Answer
 from tests.unit import fakes
 
 if TYPE_CHECKING:
@@ -81,13 +81,15 @@ def test_a_node_that_is_not_fails_and_says_why(found: dict[str, Any], said: str)
     ],
 )
 def test_a_wrong_route_fails(monkeypatch: pytest.MonkeyPatch, answer: Answer, said: str) -> None:
-    monkeypatch.setattr("lab.live.answers.ask", lambda *_, **__: answer)
+    monkeypatch.setattr("components.core.http_client.ask", lambda *_, **__: answer)
     with pytest.raises(LabError, match=said):
         defence._route("http://x/", "app2.com", "app2")  # noqa: SLF001
 
 
 def test_one_pod_is_not_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.live.answers.ask", lambda *_, **__: Answer(200, {"app": "app2", "pod": "a"}, ""))
+    monkeypatch.setattr(
+        "components.core.http_client.ask", lambda *_, **__: Answer(200, {"app": "app2", "pod": "a"}, "")
+    )
     with pytest.raises(LabError, match="3 different pods"):
         defence._pods("http://x/", "app2.com", 3)  # noqa: SLF001
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ import pytest
 from components.core.errors import LabError
 from components.docker import container as containers
 from components.docker.engine import UnreachableError
-from components.gitops import git_backups, rescue
+from components.gitops import git_backups, git_provider, rescue
 from components.gitops.git_provider import GitServerProvider
+from tests.unit.fake_gitea import TOKEN, FakeGitea, served
+from tests.unit.programs import REAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from devtools.graph import Graph
@@ -31,18 +34,49 @@ Wanted = dict[str, Any]
 
 
 @pytest.fixture
-def wanted(build: Callable[..., Graph]) -> Wanted:
-    """Return the inputs that the program gives, with secrets in them."""
+def gitea(tmp_path: Path) -> Iterator[FakeGitea]:
+    """Return what answers in the container."""
+    with served(FakeGitea(tmp_path / "gitea")) as fake:
+        yield fake
+
+
+@pytest.fixture
+def wanted(build: Callable[..., Graph], gitea: FakeGitea) -> Wanted:
+    """Return the inputs that the program gives, with secrets in them, and the port of the stand-in."""
     inputs = {key: value for key, value in build("p3").named("gitea-server").inputs.items() if key != "__provider"}
-    inputs |= zip(("owner_password", "reader_password", "webhook_secret"), PASSWORDS, strict=True)
-    return {**inputs, "timeout": float(inputs["timeout"])}  # the engine hands over every number as a float
+    owner, reader, webhook = PASSWORDS
+    inputs |= {"owner_password": owner, "passwords": {"argocd": reader}, "webhook_secret": webhook}
+    assert inputs["ports"] == ["127.0.0.1:30003:3000"]
+    # The engine hands over every number as a float.
+    return {**inputs, "ports": [f"127.0.0.1:{gitea.port}:3000"], "timeout": float(inputs["timeout"])}
 
 
 @pytest.fixture
 def docker(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Wanted) -> Engine:
     engine.is_so("images", wanted["image"])
+    engine.is_so("token", TOKEN)
     monkeypatch.setattr(git_backups, "FOLDER", tmp_path / ".lab" / "backups")
+    monkeypatch.setenv("PATH", f"{engine.folder}:/usr/bin:/bin")
     return engine
+
+
+def bundle(tmp_path: Path, server: str, repository: str, text: str, name: str = "20260101T000000Z-0") -> None:
+    """Keep a backup with one commit in it."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "file").write_text(text, encoding="utf-8")
+    path = git_backups.FOLDER / server / repository / f"{name}.bundle"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+    for command in (
+        ("init", "--quiet", "--initial-branch=main"),
+        ("add", "."),
+        (*who, "commit", "--quiet", "--message=theirs"),
+        ("tag", "v1"),
+        ("bundle", "create", "--quiet", str(path), "--branches", "--tags"),
+    ):
+        REAL(["git", "-C", str(work), *command], check=True)
+    shutil.rmtree(work)
 
 
 @pytest.fixture
@@ -75,7 +109,7 @@ def test_it_is_a_container_of_the_stacks_with_its_data_in_a_volume_on_the_cluste
     for word in (
         f"--network={NETWORK}",
         "--network-alias=git.iot.internal",
-        "--publish=127.0.0.1:30003:3000",
+        f"--publish={made['ports'][0]}",
         f"--volume={NAME}:/var/lib/gitea",
         "--restart=unless-stopped",
         "--read-only",
@@ -87,33 +121,112 @@ def test_it_is_a_container_of_the_stacks_with_its_data_in_a_volume_on_the_cluste
 
 
 def test_no_secret_is_in_an_argument_or_in_the_containers_environment(docker: Engine, made: Wanted) -> None:
-    calls, given = "\n".join(docker.calls), "".join(docker.given)
+    assert made["owner_password"] == PASSWORDS[0]
+    told = "\n".join([*docker.calls, *docker.given])
 
-    for secret in PASSWORDS:
-        assert secret not in calls
-        assert secret in given
+    assert not [secret for secret in PASSWORDS if secret in told]
 
 
-def test_it_begins_with_the_newest_backup_of_its_name(docker: Engine, wanted: Wanted) -> None:
-    for server, name, content in ((NAME, "1", "old"), (NAME, "2", "new"), ("other-git", "3", "theirs")):
-        path = git_backups.FOLDER / server / "iot/iot" / f"{name}.bundle"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+def test_it_is_set_up_with_its_users_their_rights_and_a_webhook(gitea: FakeGitea, made: Wanted) -> None:
+    owner, reader, webhook = PASSWORDS
+    (hook,) = gitea.hooks["iot"]
+
+    assert gitea.passwords == {"iot": owner, "argocd": reader}
+    assert gitea.members == {"iot": {"argocd": "read"}}
+    assert hook["config"] == {"url": made["webhook_url"], "content_type": "json", "secret": webhook}
+    assert [body["restricted"] for method, path, body in gitea.requests if path == "/admin/users"] == [True]
+
+
+def test_the_token_that_it_begins_with_is_gone_and_those_of_others_stay(gitea: FakeGitea, made: Wanted) -> None:
+    assert made
+    assert gitea.tokens == ["theirs"]
+
+
+def test_the_first_commit_has_what_the_program_says(gitea: FakeGitea, made: Wanted) -> None:
+    files = made["repositories"]["iot"]["branches"]["main"]
+
+    assert gitea.git("iot/iot", "log", "--format=%s %ae", "main") == (
+        "Run version v1 of the app iot@localhost.localdomain"
+    )
+    assert set(gitea.git("iot/iot", "ls-tree", "-r", "--name-only", "main").split()) == set(files)
+    for path, text in files.items():
+        assert gitea.git("iot/iot", "show", f"main:{path}") == text.strip()
+
+
+def test_what_users_have_changed_stays_when_it_is_set_up_again(
+    docker: Engine, gitea: FakeGitea, made: Wanted, wanted: Wanted
+) -> None:
+    gitea.git("iot/iot", "update-ref", "refs/heads/theirs", "main")
+    gitea.hooks["iot"].append({"id": 7, "config": {"url": "http://theirs/"}})
+    lose(docker)
+    before = gitea.git("iot/iot", "for-each-ref")
+    provider.update("it", made, wanted)
+
+    assert gitea.git("iot/iot", "for-each-ref") == before
+    assert sorted(each["config"]["url"] for each in gitea.hooks["iot"]) == [wanted["webhook_url"], "http://theirs/"]
+    assert not docker.given[1:]  # it knows the owner's password
+
+
+def test_the_users_own_settings_of_git_have_no_part_in_it(
+    gitea: FakeGitea, docker: Engine, wanted: Wanted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".gitconfig").write_text("[commit]\n gpgsign = true\n[user]\n name = me\n", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    provider.create(wanted)
+    monkeypatch.delenv("GIT_DIR")
+
+    assert docker.containers
+    assert gitea.git("iot/iot", "log", "--format=%an", "main") == "iot"
+
+
+def test_it_is_waited_for(gitea: FakeGitea, docker: Engine, wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    gitea.deaf = 3
+    monkeypatch.setattr(git_provider, "EVERY", 0)
     provider.create(wanted)
 
-    assert docker.given[0] == "new"
-    assert "RESTORE=/var/lib/gitea/restore.bundle\n" in docker.given[1]
-    assert docker.given[2] == "rm -f /var/lib/gitea/restore.bundle"
+    assert docker.containers
+    assert gitea.members
+    gitea.deaf = 10**6
+    with pytest.raises(LabError, match=rf"^The Git server {NAME} can't be set up. Gitea does not serve yet, .*503"):
+        provider.create({**wanted, "timeout": 0.1})
 
 
-def test_it_begins_anew_when_that_is_asked_for(docker: Engine, wanted: Wanted) -> None:
-    path = git_backups.FOLDER / NAME / "iot/iot/1.bundle"
-    path.parent.mkdir(parents=True)
-    path.write_text("old", encoding="utf-8")
+def test_every_repository_begins_with_its_newest_backup(
+    gitea: FakeGitea, docker: Engine, wanted: Wanted, tmp_path: Path
+) -> None:
+    bundle(tmp_path, NAME, "iot/iot", "old", "20260101T000000Z-1")
+    bundle(tmp_path, NAME, "iot/iot", "new", "20260102T000000Z-2")
+    bundle(tmp_path, NAME, "iot/app", "code")
+    bundle(tmp_path, "other-git", "iot/iot", "others", "20270101T000000Z-3")
+    repository = wanted["repositories"]["iot"]
+    provider.create({**wanted, "repositories": {"iot": repository, "app": repository}})
+
+    assert docker.containers
+    assert gitea.git("iot/iot", "show", "main:file") == "new"
+    assert gitea.git("iot/iot", "tag") == "v1"
+    assert gitea.git("iot/app", "show", "main:file") == "code"
+
+
+def test_it_begins_anew_when_that_is_asked_for(
+    gitea: FakeGitea, docker: Engine, wanted: Wanted, tmp_path: Path
+) -> None:
+    bundle(tmp_path, NAME, "iot/iot", "old")
     provider.create({**wanted, "restore": False})
 
-    (given,) = docker.given
-    assert "RESTORE=''\n" in given
+    assert docker.containers
+    assert "manifests/" in gitea.git("iot/iot", "ls-tree", "-r", "main")
+
+
+def test_a_damaged_backup_is_said_with_what_to_do(docker: Engine, wanted: Wanted) -> None:
+    path = git_backups.FOLDER / NAME / "iot/iot/1.bundle"
+    path.parent.mkdir(parents=True)
+    path.write_text("rubbish", encoding="utf-8")
+
+    with pytest.raises(LabError, match=rf"{path} is no backup that Git can read.*Fix: move .*iot:gitRestore false"):
+        provider.create(wanted)
+    assert docker.containers
 
 
 @pytest.mark.parametrize("kind", ["container", "volume", "network"])
@@ -166,14 +279,14 @@ def test_a_port_that_the_stacks_own_cluster_gives_up_is_waited_for(
     ports = {"3/tcp": [{"HostPort": "30003"}]}
     node = {"Id": "n", "Name": "/n", "State": {"Status": "running"}, "Config": {"Labels": {"iot.stack": "p3"}}}
     docker.containers = [{**node, "HostConfig": {"PortBindings": ports}}]
-    monkeypatch.setattr(time, "sleep", lambda _: docker.is_no_more("refuses"))
+    monkeypatch.setattr(time, "sleep", lambda _: (docker.state / "refuses").unlink(missing_ok=True))
     provider.create(wanted)
 
     assert len(docker.called("docker run")) == 2
 
 
 def test_a_set_up_that_fails_says_why_and_where_to_look(docker: Engine, wanted: Wanted) -> None:
-    docker.is_so("broken", "OWNER_PASSWORD")
+    docker.is_so("broken", "generate-access-token")
 
     with pytest.raises(LabError, match=rf"^The Git server {NAME} can't be set up.*no space left.*docker logs {NAME}"):
         provider.create(wanted)
@@ -186,21 +299,27 @@ def test_nothing_changes_while_it_is_as_it_should_be(made: Wanted, wanted: Wante
     assert plans(made, wanted) == (False, [])
 
 
-@pytest.mark.parametrize("key", ["image", "ports", "environment", "webhook_url", "setup", "owner_password", "alias"])
+@pytest.mark.parametrize(
+    "key", ["image", "ports", "environment", "webhook_url", "setup", "rights", "passwords", "alias"]
+)
 def test_another_wish_makes_it_anew_in_its_place(made: Wanted, wanted: Wanted, key: str) -> None:
     assert plans(made, {**wanted, key: "another"}) == (True, [])
 
 
-@pytest.mark.parametrize("changed", [{"files": {}}, {"restore": False}, {"timeout": 9.0}])
+@pytest.mark.parametrize("changed", [{"repositories": {}}, {"restore": False}, {"timeout": 9.0}])
 def test_what_only_matters_at_its_beginning_changes_nothing(
     made: Wanted, wanted: Wanted, changed: dict[str, Any]
 ) -> None:
     assert plans(made, {**wanted, **changed}) == (False, [])
 
 
-def test_one_of_another_name_begins_with_what_the_one_before_had(docker: Engine, made: Wanted, wanted: Wanted) -> None:
+def test_one_of_another_name_begins_with_what_the_one_before_had(
+    docker: Engine, gitea: FakeGitea, made: Wanted, wanted: Wanted, tmp_path: Path
+) -> None:
     docker.is_so("repositories", "iot/iot 0123456789ab\n")
-    docker.is_so("bundle", "PACK")
+    bundle(tmp_path, NAME, "iot/iot", "before", "20260101T000000Z-0123456789ab")
+    shutil.rmtree(gitea.folder)  # it has another volume
+    gitea.members.clear()
     renamed = {**wanted, "name": "other-git", "network": "other", "restore": False}
     assert plans(made, renamed) == (True, [])
     provider.update("it", made, renamed)
@@ -208,8 +327,7 @@ def test_one_of_another_name_begins_with_what_the_one_before_had(docker: Engine,
     assert [each["Name"] for each in docker.containers] == ["/other-git"]
     assert list(docker.things("volume")) == ["other-git"]
     assert list(docker.things("network")) == ["other"]
-    assert "PACK" in docker.given
-    assert "RESTORE=/var/lib/gitea/restore.bundle\n" in docker.given[-2]
+    assert gitea.git("iot/iot", "show", "main:file") == "before"
 
 
 def test_a_lost_container_comes_back_with_its_data(docker: Engine, made: Wanted, wanted: Wanted) -> None:
@@ -348,7 +466,6 @@ def test_it_can_not_be_deleted_while_docker_does_not_answer(docker: Engine, made
 
 
 def test_what_was_pushed_to_one_in_the_cluster_is_kept(docker: Engine) -> None:
-    docker.is_so("said", "")
     docker.is_so("in-cluster", "deployment.apps/gitea")
     docker.is_so("repositories", "iot/iot 0123456789ab\n")
     rescue.from_node("k3d-iot-cluster-server-0", NAME)

@@ -198,7 +198,8 @@ def test_passwords_are_declared_secret_so_that_the_state_encrypts_them(any_p3: g
 def test_every_password_is_another_one(embedded: graph.Graph) -> None:
     values = [node.name for node in embedded.of_type("pulumi-python:dynamic/random:Secret")]
     server = embedded.named("gitea-server").inputs
-    given = {server[key]["secret"] for key in ("owner_password", "reader_password", "webhook_secret")}
+    secrets = [server["owner_password"], server["webhook_secret"], *server["passwords"].values()]
+    given = {each["secret"] for each in secrets}
 
     assert len(set(values)) == len(values) == 5
     assert given == {f"{graph.STAND_IN}-value-of-{name}" for name in ("gitea-owner", "gitea-reader", "argocd-webhook")}
@@ -565,7 +566,7 @@ def test_up_waits_for_the_application_with_a_bound(build: Build) -> None:
 
 
 def test_the_embedded_server_starts_with_the_manifests_as_they_are(embedded: graph.Graph) -> None:
-    files = embedded.named("gitea-server").inputs["files"]
+    files = embedded.named("gitea-server").inputs["repositories"]["iot"]["branches"]["main"]
 
     assert files == {
         f"manifests/p3/{path.name}": path.read_text(encoding="utf-8") for path in (ROOT / "manifests/p3").glob("*.yaml")
@@ -574,7 +575,7 @@ def test_the_embedded_server_starts_with_the_manifests_as_they_are(embedded: gra
 
 def test_the_first_commit_has_the_image_and_the_node_port_that_are_set(build: Build) -> None:
     of = build("p3", appImage="broly20/flask-app-p3:v1", appNodePort=31001, gitPath="apps")
-    manifest = of.named("gitea-server").inputs["files"]["apps/deployment.yaml"]
+    manifest = of.named("gitea-server").inputs["repositories"]["iot"]["branches"]["main"]["apps/deployment.yaml"]
     deployment, service = yaml.safe_load_all(manifest)
 
     assert [each["image"] for each in deployment["spec"]["template"]["spec"]["containers"]] == [

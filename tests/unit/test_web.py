@@ -73,7 +73,7 @@ def test_the_default_is_asked_by_another_host_and_by_the_address(apps: dict[str,
 
 def test_an_error_and_a_silence_are_named(apps: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     apps["app1.com"] = "nobody"
-    assert answers.wrong_routes(props()) == ["app1.com should be answered by app1: HTTPException status 404"]
+    assert answers.wrong_routes(props()) == ["app1.com should be answered by app1: status 404"]
     monkeypatch.setattr(answers, "SERVICE_PORT", 9)
     assert len(answers.wrong_routes(props())) == 4
 
