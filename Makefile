@@ -2,7 +2,7 @@
 #
 #   make up STACK=p3 ARGS="--config iot:pollInterval=60"
 #
-# STACK is p1, p2 or p3 (p3 when not set); ARGS is handed on to the tool that a target runs. Make gives what is set on
+# STACK is p1, p2, p3 or platform (p3 when not set); ARGS is handed on to the tool that a target runs. Make gives what is set on
 # its command line to the environment, too: make up INSTALL_DOCKER=1
 SHELL := /bin/sh
 STACK ?= p3
@@ -57,6 +57,18 @@ password: ## the passwords of Argo CD and Gitea
 .PHONY: release
 release: ## put a version of the app live through Git: make release VERSION=v2
 	@$(READY) && $(LAB) release $(PART) $(ARGS) "$(VERSION)"
+
+.PHONY: promote
+promote: ## bring to an environment what runs in the one before it: make promote TO=staging
+	@$(READY) && $(LAB) promote $(PART) $(if $(FROM),--from "$(FROM)") $(ARGS) "$(TO)"
+
+.PHONY: approve
+approve: ## approve, merge and sync what waits for an environment: make approve ENV=prod
+	@$(READY) && $(LAB) approve $(PART) $(ARGS) "$(ENV)"
+
+.PHONY: rollback
+rollback: ## take an environment's last change back, through Git: make rollback ENV=prod
+	@$(READY) && $(LAB) rollback $(PART) $(ARGS) "$(ENV)"
 
 .PHONY: clone
 clone: ## clone the repository that Argo CD follows: make clone DIR=../gitops

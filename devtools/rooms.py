@@ -42,7 +42,6 @@ ROOMS: Final = {
 # Who may import what the table does not allow, with the reason.
 EXCEPTIONS: Final = {
     ("devtools/bench", "lab/live"): "it measures a stack that is up",
-    ("devtools/bench", "lab/commands/release"): "it measures that very command",
     ("devtools/bench", "tests/lab"): "it brings machines up as the lab tests do, and is run by hand",
     ("lab/commands/test", "lab/commands/lint"): "the first tier runs the linters, too",
 }

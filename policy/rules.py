@@ -5,6 +5,7 @@ A rule looks at one resource and yields what is wrong with it: the field, and wo
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +14,22 @@ from typing import Any, Final
 
 from components.core import names, versions
 
-# Where this project's objects may be. A new namespace is a decision: it is added here, too.
+# Where this project's objects may be, besides its environments. A new namespace is a decision: it is added here, too.
 NAMESPACES: Final = (names.ARGOCD, names.APP_NAMESPACE, names.WEB_NAMESPACE)
-# The AppProject that Applications are in; Argo CD's own "default" allows everything.
-PROJECT: Final = "iot"
+# The AppProjects that Applications are in, besides the environments'; Argo CD's own "default" allows everything.
+PROJECTS: Final = ("iot", "environments")
 # The settings with the node ports of what the program creates. The app's is taken by a manifest in Git.
 NODE_PORTS: Final = ("argocdNodePort",)
 APP_NODE_PORT: Final = "appNodePort"
 APP_IMAGE: Final = "appImage"
+ENVIRONMENTS: Final = "environments"
 IMAGES: Final = frozenset({versions.ARGOCD_IMAGE, versions.REDIS_IMAGE})
 GIT_SERVER: Final = "pulumi-python:dynamic/git:Server"
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
-CLUSTER_WIDE: Final = ("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume")
+CLUSTER_WIDE: Final = (
+    *("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume"),
+    *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
+)
 POD_TEMPLATES: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 # What stands for a value that is not known yet; no rule can judge it.
@@ -90,11 +95,23 @@ class Context:
         node_ports: those that the settings declare.
         own_cluster: whether the stack makes the cluster, and removes it in the end.
         app: the repository of the app's image, which may run with any tag.
+        environments: their names, which their namespaces and AppProjects have, too.
     """
 
     node_ports: frozenset[int]
     own_cluster: bool = True
     app: str = versions.APP_REPOSITORY
+    environments: tuple[str, ...] = ()
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Where objects may be."""
+        return (*NAMESPACES, *self.environments)
+
+    @property
+    def projects(self) -> tuple[str, ...]:
+        """Where Applications may be."""
+        return (*PROJECTS, *self.environments)
 
 
 def context(setting: Callable[[str], Any], ports: Sequence[str] = NODE_PORTS, *, own_cluster: bool = True) -> Context:
@@ -106,7 +123,12 @@ def context(setting: Callable[[str], Any], ports: Sequence[str] = NODE_PORTS, *,
         own_cluster: as in the context.
     """
     app = _repository(setting(APP_IMAGE) or versions.APP_REPOSITORY)
-    return Context(node_ports=frozenset(int(setting(key)) for key in ports), own_cluster=own_cluster, app=app)
+    return Context(
+        node_ports=frozenset(int(setting(key)) for key in ports),
+        own_cluster=own_cluster,
+        app=app,
+        environments=tuple(json.loads(setting(ENVIRONMENTS) or "{}")),
+    )
 
 
 Keys = tuple[str | int, ...]
@@ -221,7 +243,7 @@ def own_name(resource: Resource, _context: Context) -> Iterator[Problem]:
             yield ("metadata",), "it has no name of its own, so that Pulumi makes a random one; set metadata.name"
 
 
-def allowed_namespace(resource: Resource, _context: Context) -> Iterator[Problem]:
+def allowed_namespace(resource: Resource, context: Context) -> Iterator[Problem]:
     """Keep every object in a namespace that is known, and out of those of Kubernetes."""
     if not resource.in_cluster or not resource.inputs:
         return
@@ -230,8 +252,8 @@ def allowed_namespace(resource: Resource, _context: Context) -> Iterator[Problem
     found = metadata.get(key)
     if resource.kind in CLUSTER_WIDE and resource.kind != "Namespace":
         return
-    if found not in (*NAMESPACES, UNKNOWN):
-        known = ", ".join(NAMESPACES)
+    if found not in (*context.namespaces, UNKNOWN):
+        known = ", ".join(context.namespaces)
         yield (
             ("metadata", key),
             f"its namespace is {found or 'the default one'}; use one of {known}, or add it to policy/rules.py",
@@ -450,18 +472,18 @@ def narrow_project(resource: Resource, _context: Context) -> Iterator[Problem]:
                 yield keys, f"{'.'.join(map(str, keys[1:]))} allows everything; name what the app needs"
 
 
-def own_project(resource: Resource, _context: Context) -> Iterator[Problem]:
+def own_project(resource: Resource, context: Context) -> Iterator[Problem]:
     """Keep every Application in the project that restricts it, and in this cluster."""
     if resource.kind != "Application":
         return
     spec = _map(resource.inputs.get("spec"))
-    if spec.get("project") not in (PROJECT, UNKNOWN):
-        yield ("spec", "project"), f"it is in the project {spec.get('project')}; use {PROJECT}, which restricts it"
+    if spec.get("project") not in (*context.projects, UNKNOWN):
+        yield ("spec", "project"), f"it is in the project {spec.get('project')}; use {PROJECTS[0]}, which restricts it"
     destination = _map(spec.get("destination"))
     if destination.get("server") not in ("https://kubernetes.default.svc", UNKNOWN):
         yield ("spec", "destination"), "it goes to another cluster; set its server to https://kubernetes.default.svc"
-    if destination.get("namespace") not in (*NAMESPACES, UNKNOWN):
-        yield ("spec", "destination"), f"it goes to another namespace; use one of {', '.join(NAMESPACES)}"
+    if destination.get("namespace") not in (*context.namespaces, UNKNOWN):
+        yield ("spec", "destination"), f"it goes to another namespace; use one of {', '.join(context.namespaces)}"
 
 
 def no_open_allow_list(resource: Resource, _context: Context) -> Iterator[Problem]:

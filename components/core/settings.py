@@ -41,6 +41,7 @@ Provider = Literal["virtualbox", "libvirt", "docker"]
 
 PROJECT: Final = "iot"
 PARTS: Final = ("p1", "p2", "p3")
+STACKS: Final = (*PARTS, "platform")  # those that come with the project; platform is p3 with its features on
 EMBEDDED_BRANCH: Final = "main"  # the only one that the embedded Git server begins with
 VAGRANT_PROVIDERS: Final[tuple[str, ...]] = get_args(Provider)
 # https://pkg.go.dev/github.com/distribution/reference: registry/repository, then a tag or a digest, or both.
@@ -59,6 +60,7 @@ K3S_SECRETS: Final = (
     "etcd-s3-session-token",
     "vpn-auth",
 )
+RESERVED: Final = ("argocd", "default", "environments")  # which no environment can be named
 _CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _PLAIN_TEXT: Final = "a secret, but it is kept in plain text"
@@ -121,6 +123,28 @@ def _with_host(app: object) -> object:
     if not isinstance(app, dict) or not {"host"} <= set(app) <= {"host", "replicas"}:
         raise PydanticCustomError("expected", 'a host and replicas, such as {"host": "app1.com", "replicas": 1}')
     return app
+
+
+def _with_port(environment: object) -> object:
+    known = {"port", "after", "sync", "approvals"}
+    if not isinstance(environment, dict) or not {"port"} <= set(environment) <= known:
+        words = 'a port, and after, sync and approvals where there are any, such as {"port": 30011, "after": "dev"}'
+        raise PydanticCustomError("expected", words)
+    return environment
+
+
+def _environments(raw: str) -> tuple[EnvironmentSettings, ...]:
+    found = [each.model_copy(update={"name": name}) for name, each in _ENVIRONMENTS.validate_python(raw).items()]
+    # The engine hands objects over in no order of their own.
+    ordered: list[EnvironmentSettings] = []
+    while ready := [each for each in found if each.after in {"", *(one.name for one in ordered)}]:
+        ordered += sorted(ready, key=lambda each: each.name)
+        found = [each for each in found if each not in ready]
+    if found:
+        raise PydanticCustomError("expected", f"after of {found[0].name} to name an environment that comes before it")
+    if [each.after for each in ordered].count("") > 1:
+        raise PydanticCustomError("expected", "one environment alone without after, in which a version comes first")
+    return tuple(ordered)
 
 
 def _apps(raw: str) -> tuple[AppSettings, ...]:
@@ -283,6 +307,25 @@ class GitSettings(BaseModel, frozen=True):
     restore: Flag = Field(alias="gitRestore", description="true or false")
 
 
+class EnvironmentSettings(BaseModel, frozen=True):
+    """A namespace that follows a branch of the GitOps repository."""
+
+    name: str = ""  # of the namespace, the Application and the AppProject; what the port is set below
+    port: int = Field(  # the app's, of this host and of the nodes
+        strict=True, ge=30000, le=32767, description="a port from 30000 to 32767"
+    )
+    # Which one a version comes from; empty for the first.
+    after: str = Field("", strict=True, description="the name of the environment that a version comes from")
+    sync: Literal["auto", "manual"] = Field("auto", description="auto or manual")
+    # How many others have to approve a change; its branch is protected when there are any.
+    approvals: int = Field(0, strict=True, ge=0, le=5, description="0 to 5 approvals")
+
+    @property
+    def ports(self) -> PortSettings:
+        """How the app is reached in it."""
+        return PortSettings.model_construct(node_port=self.port, host_ports=(self.port,))
+
+
 class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     """Everything that a stack can be told."""
 
@@ -300,6 +343,10 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     app_port: _AppPort
     argocd_port: _ArgoCdPort
     git: GitSettings
+    # What a version goes through, in this order; without any, the app has the one namespace.
+    environments: Annotated[tuple[EnvironmentSettings, ...], PlainValidator(_environments)] = Field(
+        alias="environments", description="environments by name; names are of lower case letters, digits and -"
+    )
     argocd_chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
         alias="argocdChart"
     )
@@ -308,9 +355,11 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
 
 _K3S_ARGS: Final = TypeAdapter(Json[tuple[K3sArgument, ...]])
 _APPS: Final = TypeAdapter(Json[dict[AppName, Annotated[AppSettings, BeforeValidator(_with_host)]]])
+_ENVIRONMENTS: Final = TypeAdapter(Json[dict[AppName, Annotated[EnvironmentSettings, BeforeValidator(_with_port)]]])
 _SUBJECTS: Final[dict[str, Any]] = {
     name: field.annotation for name, field in Settings.model_fields.items() if not field.alias and name != "stack"
 }
+_INSIDE: Final = {**AppSettings.model_fields, **EnvironmentSettings.model_fields}
 KEYS: Final = {
     field.alias: field
     for model in (Settings, *_SUBJECTS.values())
@@ -389,7 +438,7 @@ def _mistake(error: ErrorDetails, raw: Mapping[str, str]) -> _Mistake:
     location, words, secret = error["loc"], error["msg"], error.get("ctx", {}).get("secret")
     key = str(next(name for name in location if name in KEYS))
     if error["type"] != "expected":
-        field = AppSettings.model_fields.get(str(location[-1])) or KEYS[key]
+        field = _INSIDE.get(str(location[-1])) or KEYS[key]
         limits = {name: getattr(each, name) for each in field.metadata for name in ("ge", "le") if hasattr(each, name)}
         words = field.description or "a whole number from {ge} to {le}".format(**limits)
     if location[-1] == key:
@@ -401,8 +450,8 @@ def _mistake(error: ErrorDetails, raw: Mapping[str, str]) -> _Mistake:
         # Without a value the CLI asks for it, and no shell remembers it.
         fix = f"pulumi config set --secret {setting}, and enter {secret}=VALUE"
         return _Mistake(key, f"{secret}=(hidden)", words, fix)
-    # An element of a list, or a field of an app, can be set by itself.
-    alone = isinstance(location[-1], int) or location[-1] in AppSettings.model_fields
+    # An element of a list, or a field of an app or an environment, can be set by itself.
+    alone = isinstance(location[-1], int) or location[-1] in _INSIDE
     return _Mistake(key, error["input"], words, f"pulumi config set {setting} -- VALUE" if alone else "")
 
 
@@ -448,6 +497,7 @@ def _check_together(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mis
         yield from _check_ports(settings, raw)
         yield from _check_git(raw)
         yield from _check_cluster(settings.cluster, raw)
+        yield from _check_environments(settings, raw)
     else:
         yield from _check_addresses(settings.machines)
     if settings.part == "p2":
@@ -468,10 +518,13 @@ def _check_images(raw: Mapping[str, str]) -> Iterator[_Mistake]:
 
 
 def _check_ports(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
-    services = {"app": settings.app_port, "argocd": settings.argocd_port}
+    services: dict[str, PortSettings] = {} if settings.environments else {"app": settings.app_port}
+    services["argocd"] = settings.argocd_port
     node_ports = [(port.node_port, f"{name}NodePort") for name, port in services.items()]
     host_ports = [(settings.cluster.api_port, "apiPort")]
     host_ports += [(number, f"{name}Ports") for name, port in services.items() for number in port.host_ports]
+    node_ports += [(each.port, "environments") for each in settings.environments]
+    host_ports += [(each.port, "environments") for each in settings.environments]
     host_ports += [(settings.cluster.registry_port, "registryPort")] if settings.cluster.registry_port else []
     host_ports += [(number, "gitPorts") for number in ([] if raw["gitUrl"] else settings.git.ports)]
     # An existing cluster is reached at its node ports alone.
@@ -521,6 +574,16 @@ def _check_cluster(cluster: ClusterSettings, raw: Mapping[str, str]) -> Iterator
             "keep it to this host (ssh -L reaches it from another), or accept that: "
             f"pulumi config set {PROJECT}:allowPlainHttp true",
         )
+
+
+def _check_environments(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
+    if settings.environments and (raw["gitUrl"] or raw["kubeconfig"]):
+        key = "gitUrl" if raw["gitUrl"] else "kubeconfig"
+        words = "nothing, because the branches, users and rules of environments are made in the embedded Git server"
+        yield _Mistake(key, raw[key], words, f"pulumi config rm {PROJECT}:{key}", others=("environments",))
+    for each in settings.environments:
+        if each.name in RESERVED or each.name.startswith("kube-"):
+            yield _Mistake("environments", each.name, "a name that no namespace or Application has yet")
 
 
 def _is_loopback(host: str) -> bool:

@@ -94,6 +94,7 @@ class GitOpsAppArgs:
         image: what the settings say that it runs, without a tag; Git may say another one.
         depends_on: what has to be there first.
         timeout: seconds until it has to be Synced and Healthy.
+        shared: whether other projects may follow the repository, too.
     """
 
     cluster: Cluster
@@ -105,6 +106,7 @@ class GitOpsAppArgs:
     image: str
     depends_on: list[pulumi.Resource]
     timeout: int
+    shared: bool = False
 
 
 class GitOpsApp(pulumi.ComponentResource):
@@ -126,7 +128,13 @@ class GitOpsApp(pulumi.ComponentResource):
         )
         self._name, self._args = name, args
         credentials = self._credentials()
-        spec = self._spec()
+        spec = application_spec(
+            repository=args.repository.url,
+            revision=args.revision,
+            path=args.path,
+            project=args.project,
+            namespace=args.namespace,
+        )
         application = kubernetes.apiextensions.CustomResource(
             f"{name}-application",
             api_version="argoproj.io/v1alpha1",
@@ -134,45 +142,29 @@ class GitOpsApp(pulumi.ComponentResource):
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
                 name=name,
                 namespace=names.ARGOCD,
-                annotations={names.IMAGE_ANNOTATION: args.image},
+                annotations={names.IMAGE_ANNOTATION: args.image} if args.image else None,
                 # What the Application made goes with it, in a cluster that stays.
                 finalizers=["resources-finalizer.argocd.argoproj.io"],
             ),
             spec=spec,
             opts=args.cluster.inside(self, depends_on=[*credentials, *args.depends_on]),
         )
-        self.healthy = command.local.Command(
-            f"{name}-healthy",
-            create=module(WAIT),
-            delete=":",
-            environment={
-                "KUBECONFIG_TEXT": args.cluster.kubeconfig,
-                "APPLICATION": name,
-                "NAMESPACE": names.ARGOCD,
-                "APP_NAMESPACE": args.namespace,
-                "TIMEOUT": str(args.timeout),
-            },
-            triggers=[
-                args.cluster.identity,
-                application.id,
-                json.dumps([spec, args.image], sort_keys=True),
-                module_hash(WAIT, "components.gitops.application_status"),
-            ],
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[application],
-                deleted_with=args.cluster.lifetime,
-                delete_before_replace=True,
-                # Another kubeconfig of the same cluster is no reason to wait again.
-                ignore_changes=["environment"],
-            ),
+        self.healthy = healthy(
+            name,
+            args.cluster,
+            application=name,
+            namespace=args.namespace,
+            timeout=args.timeout,
+            triggers=[application.id, json.dumps([spec, args.image], sort_keys=True)],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[application]),
         )
         self.register_outputs({"application": application.id})
 
     def _credentials(self) -> list[pulumi.Resource]:
         """Return the Secret by which Argo CD knows the repository's credentials, when there are any."""
         repository = self._args.repository
-        data: dict[str, pulumi.Input[str]] = {"type": "git", "url": repository.url, "project": self._args.project}
+        data: dict[str, pulumi.Input[str]] = {"type": "git", "url": repository.url}
+        data |= {} if self._args.shared else {"project": self._args.project}
         if repository.password:
             data |= {"username": repository.username, "password": repository.password}
         elif repository.ssh_key:
@@ -192,22 +184,75 @@ class GitOpsApp(pulumi.ComponentResource):
             )
         ]
 
-    def _spec(self) -> dict[str, Any]:
-        return {
-            "project": self._args.project,
-            "source": {
-                "repoURL": self._args.repository.url,
-                "targetRevision": self._args.revision,
-                "path": self._args.path,
-            },
-            "destination": {"server": IN_CLUSTER, "namespace": self._args.namespace},
-            "syncPolicy": {
-                "automated": {"prune": True, "selfHeal": True},
-                "retry": {
-                    "limit": 10,
-                    "backoff": {"duration": "2s", "factor": 2, "maxDuration": "1m"},
-                    # Otherwise what puts a refused commit right would wait until that one is given up.
-                    "refresh": True,
-                },
-            },
-        }
+
+def application_spec(  # noqa: PLR0913 - what an Application can be told
+    *, repository: str, revision: str, path: str, project: str, namespace: str, automated: bool = True
+) -> dict[str, Any]:
+    """Return the spec of an Application that makes a namespace equal to a folder in Git.
+
+    Args:
+        repository: URL, as Argo CD reaches it.
+        revision: branch, tag or commit.
+        path: the folder.
+        project: name of the AppProject.
+        namespace: where it goes.
+        automated: whether Argo CD does it by itself, also after changes by hand; otherwise somebody has to ask for it.
+    """
+    retry = {
+        "limit": 10,
+        "backoff": {"duration": "2s", "factor": 2, "maxDuration": "1m"},
+        # Otherwise what puts a refused commit right would wait until that one is given up.
+        "refresh": True,
+    }
+    return {
+        "project": project,
+        "source": {"repoURL": repository, "targetRevision": revision, "path": path},
+        "destination": {"server": IN_CLUSTER, "namespace": namespace},
+        "syncPolicy": {"automated": {"prune": True, "selfHeal": True}, "retry": retry} if automated else {},
+    }
+
+
+def healthy(  # noqa: PLR0913 - what is waited for, where, and how long
+    name: str,
+    cluster: Cluster,
+    *,
+    application: str,
+    namespace: str,
+    timeout: int,
+    triggers: list[pulumi.Input[str]],
+    opts: pulumi.ResourceOptions,
+    by_hand: bool = False,
+) -> command.local.Command:
+    """Wait until an Application is Synced and Healthy.
+
+    Args:
+        name: what the resource's name begins with.
+        cluster: where it is.
+        application: its name.
+        namespace: of its pods.
+        timeout: seconds.
+        triggers: what it is waited for again when it is another.
+        opts: the parent, and what comes before.
+        by_hand: whether nobody but people syncs it; one that was never synced is synced once.
+    """
+    more = pulumi.ResourceOptions(
+        deleted_with=cluster.lifetime,
+        delete_before_replace=True,
+        # Another kubeconfig of the same cluster is no reason to wait again.
+        ignore_changes=["environment"],
+    )
+    return command.local.Command(
+        f"{name}-healthy",
+        create=module(WAIT),
+        delete=":",
+        environment={
+            "KUBECONFIG_TEXT": cluster.kubeconfig,
+            "APPLICATION": application,
+            "NAMESPACE": names.ARGOCD,
+            "APP_NAMESPACE": namespace,
+            "TIMEOUT": str(timeout),
+            **({"BY_HAND": "true"} if by_hand else {}),
+        },
+        triggers=[cluster.identity, *triggers, module_hash(WAIT, "components.gitops.application_status")],
+        opts=pulumi.ResourceOptions.merge(opts, more),
+    )

@@ -39,6 +39,21 @@ def other_image(application: dict[str, Any]) -> str:
     )
 
 
+def was_asked(application: dict[str, Any]) -> bool:
+    """Tell whether an Application was ever asked to be synced."""
+    return bool(application.get("operation") or application["status"].get("operationState"))
+
+
+def was_synced(status: dict[str, Any]) -> bool:
+    """Tell whether an Application was ever synced."""
+    return bool(status.get("history"))
+
+
+def is_healthy(status: dict[str, Any]) -> bool:
+    """Tell whether what an Application has made works."""
+    return bool(status.get("health", {}).get("status") == "Healthy")
+
+
 def is_running(status: dict[str, Any]) -> bool:
     """Tell whether a sync is under way."""
     return status.get("operationState", {}).get("phase") in {"Running", "Terminating"}

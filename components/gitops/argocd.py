@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -12,8 +12,14 @@ from components.core import names, pods
 from components.core.random_secret import RandomSecret
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from components.core.cluster import Cluster
     from components.gitops.chart import Chart
+
+
+# Sessions from before this time are invalid; without it, every upgrade would end all of them.
+SINCE: Final = "2026-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,8 @@ class ArgoCdArgs:
         poll_interval: seconds between two looks at Git.
         images: what has to be done before its images are in the cluster.
         timeout: seconds until all of it has to be ready.
+        accounts: who may sign in instead of the administrator, with the bcrypt hashes of their passwords, secrets.
+        policy: what they may do, in the language of Argo CD's RBAC.
     """
 
     cluster: Cluster
@@ -35,6 +43,8 @@ class ArgoCdArgs:
     poll_interval: int
     images: list[pulumi.Resource]
     timeout: int
+    accounts: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
+    policy: str = ""
 
 
 class ArgoCd(pulumi.ComponentResource):
@@ -63,9 +73,11 @@ class ArgoCd(pulumi.ComponentResource):
         secret = {
             "gogsSecret": self.webhook_secret,
             "argocdServerAdminPassword": admin.bcrypt,
-            # Sessions from before this time are invalid; without it, every upgrade would end all of them.
-            "argocdServerAdminPasswordMtime": "2026-01-01T00:00:00Z",
+            "argocdServerAdminPasswordMtime": SINCE,
         }
+        if args.accounts:
+            hashes = {f"accounts.{who}.password": digest for who, digest in args.accounts.items()}
+            secret["extra"] = {**hashes, **{f"accounts.{who}.passwordMtime": SINCE for who in args.accounts}}
         namespace = pods.namespace(f"{name}-namespace", names.ARGOCD, args.cluster, self)
         # The chart's own way to make it is a Job that everything else would wait for.
         redis = kubernetes.core.v1.Secret(
@@ -84,7 +96,7 @@ class ArgoCd(pulumi.ComponentResource):
                 kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart.repository) if args.chart.repository else None
             ),
             values=chart_values(args.node_port, args.poll_interval)
-            | {"configs": chart_configs(args.poll_interval) | {"secret": secret}},
+            | {"configs": chart_configs(args.poll_interval, tuple(args.accounts), args.policy) | {"secret": secret}},
             atomic=True,
             timeout=args.timeout,
             opts=args.cluster.inside(self, depends_on=[namespace, redis, *args.images]),
@@ -92,21 +104,24 @@ class ArgoCd(pulumi.ComponentResource):
         self.register_outputs({"namespace": namespace.metadata.name})
 
 
-def chart_configs(poll_interval: int) -> dict[str, Any]:
+def chart_configs(poll_interval: int, accounts: tuple[str, ...] = (), policy: str = "") -> dict[str, Any]:
     """Return the chart's ``configs``, without secrets.
 
     Args:
         poll_interval: seconds between two looks at Git.
+        accounts: who may sign in instead of the administrator.
+        policy: what they may do.
     """
     return {
         "cm": {
-            "admin.enabled": "true",
+            "admin.enabled": str(not accounts).lower(),
+            **{f"accounts.{each}": "login" for each in accounts},
             "users.anonymous.enabled": "false",
             "timeout.reconciliation": f"{poll_interval}s",
             "timeout.reconciliation.jitter": "0s",
         },
         # Who is signed in and has no role gets nothing.
-        "rbac": {"policy.default": ""},
+        "rbac": {"policy.default": ""} | ({"policy.csv": policy} if policy else {}),
         # TLS would be a self-signed certificate; the port listens on loopback.
         "params": {"server.insecure": "true"},
     }

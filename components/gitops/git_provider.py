@@ -9,6 +9,7 @@ from pulumi.dynamic import DiffResult, UpdateResult
 from components.core import wait
 from components.core.errors import LabError
 from components.core.run import CommandError
+from components.core.settings import EMBEDDED_BRANCH
 from components.docker import container as containers
 from components.docker import container_provider
 from components.docker.container_provider import ContainerProvider, spec
@@ -112,7 +113,8 @@ def _fill(content: Content, name: str, repository: Mapping[str, Any], backups: s
         content.restore(backup)
         print(f"{name} begins with what was kept of it: {backup.name}", flush=True)
         there = content.heads()
-    for branch, files in repository["branches"].items():
+    # The first one that is pushed becomes the repository's default.
+    for branch, files in sorted(repository["branches"].items(), key=lambda each: each[0] != EMBEDDED_BRANCH):
         if branch not in there:
             content.begin(branch, files, repository["message"])
         elif repository["kept"]:

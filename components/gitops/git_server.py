@@ -112,7 +112,8 @@ class GitServerArgs:
         bind_address: where this host listens.
         ports: of this host.
         push_url: where this host reaches it, without a slash at the end.
-        users: who may sign in besides its owner; each sees only repositories that it is a member of.
+        users: what signs in besides its owner; each sees only repositories that it is a member of.
+        people: who does, with their passwords, secrets.
         repositories: by name.
         restore: whether to begin from the newest backups, when there are any.
         webhook_url: what is told of every push, on that network.
@@ -127,6 +128,7 @@ class GitServerArgs:
     ports: tuple[int, ...]
     push_url: str
     users: tuple[str, ...]
+    people: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     repositories: Mapping[str, Repository]
     restore: bool
     webhook_url: str
@@ -140,7 +142,7 @@ class GitServer(pulumi.ComponentResource):
     It is a container of the host's Docker engine: what is pushed outlives the cluster that it describes.
 
     Type token ``iot:git:GitServer``. Makes a dynamic resource named ``{name}-server`` and a random password for its
-    owner and for each user.
+    owner and for each of ``users``.
 
     Attributes:
         passwords: by user, the owner's too; secrets.
@@ -154,7 +156,7 @@ class GitServer(pulumi.ComponentResource):
         resources = {OWNER: "owner", READER: "reader"}
         self.passwords = {
             user: RandomSecret(f"{name}-{resources.get(user, user)}", own).value for user in (OWNER, *args.users)
-        }
+        } | dict(args.people)
         self._server = _Server(f"{name}-server", args, self.passwords, own)
         self.register_outputs({"pushUrl": args.push_url, "repositories": sorted(args.repositories)})
 
@@ -166,7 +168,7 @@ class GitServer(pulumi.ComponentResource):
             writer: as whom people write it.
         """
         return GitRepository(
-            url=f"http://{HOST}:{HTTP}/{OWNER}/{name}.git",
+            url=url(name),
             push_url=f"{self._args.push_url}/{OWNER}/{name}.git",
             username=READER,
             password=self.passwords[READER],
@@ -212,6 +214,11 @@ class _Server(Resource, module="git", name="Server"):
                 ),
             ),
         )
+
+
+def url(repository: str) -> str:
+    """Return where Argo CD reaches a repository."""
+    return f"http://{HOST}:{HTTP}/{OWNER}/{repository}.git"
 
 
 def _rights(repository: Repository) -> dict[str, Any]:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Keys = tuple[str | int, ...]
+KUSTOMIZATION: Final = (
+    "kustomization.yaml"  # https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/images/
+)
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "ReplicaSet")
 
 
@@ -53,13 +56,14 @@ def documents(text: str, name: str) -> list[yaml.Node]:
 
 
 def images(text: str, name: str) -> list[str]:
-    """Return the images that the containers of a manifest run, in their order.
+    """Return the images that the containers of a manifest run, or that a kustomization has them run, in their order.
 
     Args:
         text: the manifest.
         name: of its file, for messages.
     """
-    return [node.value for node in _found(text, name, _is_image)]
+    run = [node.value for node in _found(text, name, _is_image)]
+    return run + [f"{repository}:{node.value}" for repository, node in _kustomized(text, name)]
 
 
 def set_tag(text: str, name: str, repository: str, tag: str) -> str:
@@ -90,6 +94,12 @@ def set_image(text: str, name: str, repository: str, reference: str) -> str:
         LabError: no container runs that image; says which ones they run.
     """
     found = [node for node in _found(text, name, _is_image) if _repository(node.value) == repository]
+    tags = [node for its, node in _kustomized(text, name) if its == repository]
+    if tags and _repository(reference) == repository:
+        tag = reference.rpartition(":")[2]
+        # What YAML would take for a number, such as a commit's ID, has to stay a text.
+        safe = all(node.style for node in tags) or isinstance(yaml.safe_load(tag), str)
+        return _with(text, tags, tag if safe else f'"{tag}"')
     if not found:
         raise LabError(
             f"No container in {name} runs the image {repository}",
@@ -119,6 +129,20 @@ def _with(text: str, nodes: list[yaml.ScalarNode], value: str) -> str:
         start = text.rindex(node.value, node.start_mark.index, node.end_mark.index)
         text = text[:start] + value + text[start + len(node.value) :]
     return text
+
+
+def _kustomized(text: str, name: str) -> list[tuple[str, yaml.ScalarNode]]:
+    """Return the images whose tags a kustomization sets, without their tags, and where these are."""
+    if name != KUSTOMIZATION:
+        return []
+    found = []
+    for document in documents(text, name):
+        scalars = dict(_scalars(document, ()))
+        for keys, node in scalars.items():
+            if keys[0] == "images" and keys[-1] == "newTag":
+                named = scalars.get((*keys[:-1], "newName")) or scalars.get((*keys[:-1], "name"))
+                found.append((named.value if named else "", node))
+    return found
 
 
 def _repository(reference: str) -> str:

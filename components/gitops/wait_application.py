@@ -1,13 +1,15 @@
 """Wait until an Argo CD Application is Synced and Healthy, and say what it is waiting for meanwhile.
 
 Environment: KUBECONFIG_TEXT, APPLICATION and NAMESPACE (of the Application), APP_NAMESPACE (of its pods), TIMEOUT
-(seconds). When the time is up, or Argo CD says what no waiting puts right, prints the Application's conditions, the
-pods that are not ready and the last events.
+(seconds), BY_HAND (whether people sync it: one that was never synced is synced once, and what has come to Git since is
+theirs to sync). When the time is up, or Argo CD says what no waiting puts right, prints the Application's conditions,
+the pods that are not ready and the last events.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 import time
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from components.core import kube, names, wait
 from components.core.errors import LabError
-from components.core.run import MissingProgramError
+from components.core.run import MissingProgramError, run
 from components.gitops import application_status as status_of
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ GRACE = 10.0  # seconds in which what looks hopeless may still change: Argo CD k
 
 def main() -> None:
     """Wait, then exit with 0, or with what is in the way."""
-    timeout = float(os.environ["TIMEOUT"])
+    timeout, by_hand = float(os.environ["TIMEOUT"]), bool(os.environ.get("BY_HAND"))
     with kube.config_file(os.environ["KUBECONFIG_TEXT"]) as kubeconfig:
         begin = hopeful = told = time.monotonic()
         said, status, fix, why = "", {}, "", f"within {timeout:.0f} s"
@@ -35,10 +37,15 @@ def main() -> None:
             found = get(kubeconfig, names.APPLICATION, os.environ["NAMESPACE"], os.environ["APPLICATION"])
             status = found["status"]
             current, state = status_of.is_current(found), status_of.summary(status)
-            if current and state == status_of.GOOD and not status_of.is_running(status):
+            good = state == status_of.GOOD or (
+                by_hand and status_of.was_synced(status) and status_of.is_healthy(status)
+            )
+            if current and good and not status_of.is_running(status):
                 print(state)
                 print(status_of.other_image(found), end="")
                 return
+            if by_hand and current and not status_of.was_asked(found):
+                sync(kubeconfig)
             state += "" if current else ", of what it followed before"
             now = time.monotonic()
             if state != said or now > told + wait.EVERY:
@@ -58,6 +65,15 @@ def main() -> None:
             + f"\nFix: {fix or 'what is in Git'}; then run this again. `make status` shows where it is; Argo CD keeps "
             "trying."
         )
+
+
+def sync(kubeconfig: Path) -> None:
+    """Ask Argo CD to sync the Application."""
+    operation = {"operation": {"initiatedBy": {"username": "pulumi"}, "sync": {"syncStrategy": {"hook": {}}}}}
+    what = [names.APPLICATION, os.environ["APPLICATION"], "--type=merge", f"--patch={json.dumps(operation)}"]
+    where = f"--namespace={os.environ['NAMESPACE']}"
+    run(kube.command(kubeconfig, where, "patch", *what), timeout=kube.ANSWER + 5)
+    print(f"{os.environ['APPLICATION']} is synced for the first time", flush=True)
 
 
 def pods(kubeconfig: Path) -> str:

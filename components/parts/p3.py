@@ -12,9 +12,11 @@ from components.core.settings import EMBEDDED_BRANCH, IMAGE
 from components.docker import container as containers
 from components.docker.image import AppImage, AppImageArgs, package_index
 from components.gitops import chart as charts
-from components.gitops import manifests, rescue
+from components.gitops import environments, git_server, manifests, rescue
+from components.gitops.accounts import Accounts
 from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
+from components.gitops.environments import Environments, EnvironmentsArgs
 from components.gitops.git_server import READER, REPOSITORY, GitRepository, GitServer, GitServerArgs, Repository
 from components.k3d import preflight, registry
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
@@ -23,6 +25,7 @@ from components.k3d.provider import Found
 from components.k3d.registry import Registry, RegistryArgs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pulumi
@@ -54,6 +57,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     cluster = _cluster(settings)
     images = _Images(settings, cluster)
     beside = _registry(settings, cluster)
+    people = Accounts("accounts", environments.ACCOUNTS) if settings.environments else None
     argo = ArgoCd(
         "argocd",
         ArgoCdArgs(
@@ -63,9 +67,36 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
             poll_interval=settings.poll_interval,
             images=images.bring("argocd", [versions.ARGOCD_IMAGE, versions.REDIS_IMAGE]),
             timeout=settings.timeout,
+            accounts=people.hashes if people else {},
+            policy=environments.policy(settings.environments) if people else "",
         ),
     )
-    repository = _repository(settings, root, argo)
+    passwords = people.passwords if people else {}
+    repository = _repository(settings, root, argo, passwords)
+    ready = [*repository.ready, *images.app(), *beside]
+    if settings.environments:
+        Environments(
+            "environments",
+            EnvironmentsArgs(
+                cluster=cluster,
+                environments=settings.environments,
+                repository=repository,
+                app=names.APP,
+                port=APP_PORT,
+                argocd=argo.release,
+                depends_on=ready,
+                timeout=settings.timeout,
+            ),
+        )
+    else:
+        _one_app(settings, cluster, argo, repository, ready)
+    return _outputs(settings, cluster, argo, repository, passwords)
+
+
+def _one_app(
+    settings: Settings, cluster: Cluster, argo: ArgoCd, repository: GitRepository, ready: list[pulumi.Resource]
+) -> None:
+    """Make the one namespace of a stack without environments, and the Application that fills it."""
     project = GitOpsProject(
         "iot",
         GitOpsProjectArgs(
@@ -87,11 +118,10 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
             project="iot",
             namespace=names.APP_NAMESPACE,
             image=settings.image.repository,
-            depends_on=[*project.ready, *repository.ready, *images.app(), *beside],
+            depends_on=[*project.ready, *ready],
             timeout=settings.timeout,
         ),
     )
-    return _outputs(settings, cluster, argo, repository)
 
 
 def _cluster(settings: Settings) -> Cluster:
@@ -101,7 +131,8 @@ def _cluster(settings: Settings) -> Cluster:
         preflight.require_tools([] if is_dry_run() else ["kubectl"])
         existing = ExistingClusterArgs(kubeconfig=wanted.kubeconfig, context=wanted.context)
         return ExistingCluster("cluster", existing).cluster
-    ports = (settings.app_port, settings.argocd_port)
+    apps = [each.ports for each in settings.environments] or [settings.app_port]
+    ports = (*apps, settings.argocd_port)
     embedded = not settings.git.url
     host_ports = [wanted.api_port, *(port for each in ports for port in each.host_ports)]
     host_ports += settings.git.ports if embedded else ()
@@ -165,7 +196,9 @@ class _Images:
         return self.bring(names.APP, [str(self._settings.image.reference)])
 
 
-def _repository(settings: Settings, root: Path, argo: ArgoCd) -> GitRepository:
+def _repository(
+    settings: Settings, root: Path, argo: ArgoCd, people: Mapping[str, pulumi.Output[str]]
+) -> GitRepository:
     """Return the repository that is set, or the one of an embedded Git server, which does not wait for the cluster."""
     git = settings.git
     if git.url:
@@ -194,20 +227,33 @@ def _repository(settings: Settings, root: Path, argo: ArgoCd) -> GitRepository:
             ports=git.ports,
             push_url=f"http://{wanted.node_host}:{git.ports[0]}",
             users=(READER,),
-            repositories={
-                REPOSITORY: Repository(
-                    branches={EMBEDDED_BRANCH: _first_commit(settings, root)},
-                    message="Run version v1 of the app",
-                    members={READER: "read"},
-                )
-            },
+            people=people,
+            repositories=_repositories(settings, root),
             restore=git.restore,
             webhook_url=f"http://k3d-{wanted.name}-server-0:{settings.argocd_port.node_port}/api/webhook",
             webhook_secret=argo.webhook_secret,
             timeout=settings.timeout,
         ),
     )
+    if settings.environments:
+        return server.repository(environments.REPOSITORY, writer=environments.DEVELOPER)
     return server.repository(REPOSITORY)
+
+
+def _repositories(settings: Settings, root: Path) -> dict[str, Repository]:
+    """Return what the embedded Git server begins with."""
+    if settings.environments:
+        base = _manifests(settings, root)
+        url = git_server.url(environments.REPOSITORY)
+        begun = environments.repository(settings.environments, base, settings.image.repository, url)
+        return {environments.REPOSITORY: begun}
+    folder = settings.git.path.rstrip("/")
+    files = {f"{folder}/{name}": text for name, text in _manifests(settings, root).items()}
+    return {
+        REPOSITORY: Repository(
+            branches={EMBEDDED_BRANCH: files}, message="Run version v1 of the app", members={READER: "read"}
+        )
+    }
 
 
 def _git_container(settings: Settings) -> str:
@@ -215,8 +261,8 @@ def _git_container(settings: Settings) -> str:
     return f"{settings.cluster.name}-git"
 
 
-def _first_commit(settings: Settings, root: Path) -> dict[str, str]:
-    """Return manifests/p3 with the image and the node port that the settings name, by path in the repository."""
+def _manifests(settings: Settings, root: Path) -> dict[str, str]:
+    """Return manifests/p3 with the image and the node port that the settings name, by file name."""
     files = {}
     for name, text in manifests.read(root / MANIFESTS).items():
         changed = manifests.set_node_port(text, name, APP_NODE_PORT, settings.app_port.node_port)
@@ -226,7 +272,7 @@ def _first_commit(settings: Settings, root: Path) -> dict[str, str]:
             if repository == versions.APP_REPOSITORY and settings.image.repository != repository:
                 wanted = settings.image.reference or f"{settings.image.built}:{tag}"
                 changed = manifests.set_image(changed, name, repository, wanted)
-        files[f"{settings.git.path.rstrip('/')}/{name}"] = changed
+        files[name] = changed
     return files
 
 
@@ -236,9 +282,17 @@ def _url(settings: Settings, port: PortSettings) -> str:
     return f"http://{settings.cluster.node_host}:{number}"
 
 
-def _outputs(settings: Settings, cluster: Cluster, argo: ArgoCd, repository: GitRepository) -> dict[str, Any]:
-    return {
+def _outputs(
+    settings: Settings,
+    cluster: Cluster,
+    argo: ArgoCd,
+    repository: GitRepository,
+    passwords: Mapping[str, pulumi.Output[str]],
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
         "part": "p3",
+        "application": names.APP,
+        "namespace": names.APP_NAMESPACE,
         "appUrl": f"{_url(settings, settings.app_port)}/",
         "argocdUrl": f"{_url(settings, settings.argocd_port)}/",
         "argocdUsername": "admin",
@@ -257,3 +311,24 @@ def _outputs(settings: Settings, cluster: Cluster, argo: ArgoCd, repository: Git
         "kubeconfig": cluster.kubeconfig,
         "next": "make status; make release VERSION=v2; make password",
     }
+    if settings.environments:
+        # What p3's commands do, they do in the first one.
+        first = settings.environments[0]
+        found["application"] = found["namespace"] = first.name
+        found["appUrl"] = f"{_url(settings, first.ports)}/"
+        found["argocdUsername"], found["argocdPassword"] = environments.VIEWER, passwords[environments.VIEWER]
+        found["git"] |= {"revision": environments.branch(first), "path": environments.overlay(first)}
+        found["accounts"] = dict(passwords)
+        found["environments"] = [
+            {
+                "name": each.name,
+                "branch": environments.branch(each),
+                "path": environments.overlay(each),
+                "after": each.after,
+                "sync": each.sync,
+                "approvals": each.approvals,
+                "url": f"{_url(settings, each.ports)}/",
+            }
+            for each in settings.environments
+        ]
+    return found

@@ -28,10 +28,9 @@ from components.k3d import volumes
 from devtools import graph
 from devtools.bench import facts, inputs, table
 from devtools.bench.table import Row, Step
-from lab.commands import release
 from lab.host import local, needs, paths
 from lab.host.console import say
-from lab.live import stack
+from lab.live import releases, stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,8 +127,8 @@ class Bench:
         self._up("first")
         _add(record, "memory", memory(self.cluster, self.inputs.environment["GIT"]))
         self._start(record)
-        target = release.of(stack.outputs(STACK, show_secrets=True))
-        times, _ = release.release(target, "v2", RELEASE_TIME)
+        target = releases.of(stack.outputs(STACK, show_secrets=True))
+        times, _ = releases.release(target, "v2", RELEASE_TIME)
         _add(record, "release", times.live)
         begin = time.monotonic()
         run(["k3d", "cluster", "delete", self.cluster], timeout=RELEASE_TIME)

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from components.core import project
-from components.core.settings import PARTS, PROJECT
+from components.core.settings import PROJECT, STACKS
 from devtools import golden, graph, order, picture, rooms
 from lab.host import paths
 
@@ -18,6 +18,7 @@ TITLES = {
     "p1": "P1: a K3s server and its agents, each on a Vagrant machine",
     "p2": "P2: web apps behind one Ingress, on one machine",
     "p3": "P3: a k3d cluster in which Git drives the app",
+    "platform": "Platform: p3 with environments that a version goes through",
 }
 
 
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has th
 
 def files() -> dict[str, str]:
     """Return the text of each generated file by its path from docs/."""
-    graphs = {stack: graph.build(stack, paths.ROOT) for stack in PARTS}
+    graphs = {stack: graph.build(stack, paths.ROOT) for stack in STACKS}
     drawn = {f"{stack}.svg": picture.svg(made) for stack, made in graphs.items()}
     records = {f"../tests/golden/{stack}.json": golden.text(made) for stack, made in graphs.items()}
     return {"settings.md": settings(), "architecture.md": architecture(graphs), **drawn, **records}

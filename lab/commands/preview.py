@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from components.core.errors import LabError
 from components.core.run import run as run_program
 from components.core.run import show
-from components.core.settings import PARTS, PROJECT
+from components.core.settings import PROJECT, STACKS
 from lab.host import chart, local, needs, paths
 from lab.host.console import say
 from lab.live import stack
@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
         needs.fetch(replace(needs.of(args.stack, args.arguments), tools=("pulumi",)))
         stack.ensure(args.stack)
         stack.become(["pulumi", "preview", "--stack", args.stack, *further])
-    for name in PARTS:
+    for name in STACKS:
         needs.fetch(replace(needs.of(name), tools=("pulumi",), chart=False))
-    codes = {name: from_nothing(name, further) for name in PARTS}
+    codes = {name: from_nothing(name, further) for name in STACKS}
     for name, code in codes.items():
         say(f"preview of {name}: {'ok' if code == 0 else 'failed'}")
     return max(codes.values())

@@ -9,6 +9,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import http_client as http
@@ -19,12 +20,14 @@ from components.gitops import application_status
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
 from lab.live import answers as live
-from lab.live import application, manifest_tags, stack
+from lab.live import application, environments, git, manifest_tags, stack
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from lab.live.environments import Environment
 
 LOOK: Final = "make kubectl ARGS='-n dev get pods,events'"
 
@@ -82,9 +85,14 @@ def of(outputs: Mapping[str, Any]) -> list[Line]:
     with kube.config_file(outputs["kubeconfig"]) as config, ThreadPoolExecutor() as pool:
         asked: list[Callable[[], Line]] = [lambda: nodes(config, outputs.get("nodes") or [])]
         names = ["cluster"]
-        if "git" in outputs:
+        found = environments.of(outputs)
+        if found:
+            names += [each.name for each in found]
+            asked += [partial(environment, outputs, config, each) for each in found]
+        elif "git" in outputs:
             names += ["application", "git", "app"]
-            asked += [lambda: in_argocd(config), lambda: in_git(outputs), lambda: running(outputs["appUrl"])]
+            name, _ = application.of(outputs)
+            asked += [lambda: in_argocd(config, name), lambda: in_git(outputs), lambda: running(outputs["appUrl"])]
         if "routes" in outputs:
             names.append("routes")
             asked.append(lambda: routes(config, outputs["nodes"][0]["address"]))
@@ -128,9 +136,42 @@ def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:
     return Line(name="cluster", ok=ok, found=found, fix="" if ok else "make up", value=version)
 
 
-def in_argocd(config: Path) -> Line:
-    """Tell where the Application is, and at which commit."""
-    found = application.status(config)
+def environment(outputs: Mapping[str, Any], config: Path, which: Environment) -> Line:
+    """Tell the version of an environment, in Git and live, where its Application is, and who approved it.
+
+    Args:
+        outputs: the stack's, with secrets.
+        config: path of the cluster's kubeconfig.
+        which: the environment.
+    """
+    status = application.status(config, which.name)
+    state, problems = application_status.summary(status), application_status.problems(status)
+    # As Argo CD reads it: a look asks nobody for a password.
+    source = replace(git.readable(outputs), revision=which.branch, path=which.path)
+    with git.cloned(source) as clone:
+        wanted = manifest_tags.one_of(manifest_tags.tags(manifest_tags.read(clone.root / which.path), outputs["image"]))
+    last = (status.get("history") or [{}])[-1]
+    commit = last.get("revision", "")
+    version = live.version(which.url)
+    found = f"{version} at commit {commit[: manifest_tags.SHORT] or 'unknown'} of {which.branch}, {state}"
+    if last.get("deployedAt"):
+        found += f" since {last['deployedAt']}"
+    if which.approvals:
+        found += f", approved by {', '.join(environments.approvers(outputs, commit)) or 'nobody: its first version'}"
+    request = environments.pull_request(outputs, which) if which.approvals else None
+    waits = f"; {request.title!r} waits: make approve ENV={which.name}" if request else ""
+    healthy = application_status.is_healthy(status)
+    if which.sync == "manual" and state != application_status.GOOD and healthy and not problems:
+        waits = f"; {wanted} waits to be synced: make approve ENV={which.name}"
+    ok = state == application_status.GOOD and not problems and version == wanted
+    fix = "" if ok else application_status.hopeless(status) or f"wait a moment, or {environments.look(which.name)}"
+    more = "; ".join([found + waits, *problems, *([f"Git has {wanted}"] if version != wanted and not waits else [])])
+    return Line(name=which.name, ok=ok or bool(waits and healthy), found=more, fix=fix, value=version)
+
+
+def in_argocd(config: Path, name: str) -> Line:
+    """Tell where an Application is, and at which commit."""
+    found = application.status(config, name)
     state, commit = application_status.summary(found), found.get("sync", {}).get("revision", "")
     problems = application_status.problems(found)
     ok = state == application_status.GOOD and not problems

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from components.core import names, project
 from components.core.errors import LabError
-from components.core.settings import PARTS, PROJECT
+from components.core.settings import PROJECT, STACKS
 from components.parts import p3
 from devtools import graph, objects
 from devtools.checks import Finding, files, invariants, references, schemas
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 def of_project() -> Iterator[Finding]:
     """Yield what is wrong with the project."""
     yield from of_manifests(paths.ROOT / p3.MANIFESTS)
-    for stack in PARTS:
+    for stack in STACKS:
         yield from of_stack(graph.build(stack, paths.ROOT))
     yield from files.findings(paths.ROOT)
 

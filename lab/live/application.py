@@ -13,7 +13,7 @@ from components.core import kube, names
 from components.gitops import application_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 # One line for each change: the commit that Git was last compared at, then the last sync's state and commit.
@@ -23,30 +23,42 @@ LINE: Final = (
 SEPARATORS: Final = 2
 
 
-def status(config: Path) -> dict[str, Any]:
-    """Return the Application's status.
+def of(outputs: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name of a stack's Application, and its namespace; a stack of an earlier version does not say them.
+
+    Args:
+        outputs: the stack's.
+    """
+    return outputs.get("application") or names.APP, outputs.get("namespace") or names.APP_NAMESPACE
+
+
+def status(config: Path, name: str) -> dict[str, Any]:
+    """Return an Application's status.
 
     Args:
         config: path of the cluster's kubeconfig.
+        name: of the Application.
 
     Raises:
         LabError: the cluster does not answer, or has no such Application.
     """
-    found: dict[str, Any] = kube.get(config, names.APPLICATION, namespace=names.ARGOCD, name=names.APP)
+    found: dict[str, Any] = kube.get(config, names.APPLICATION, namespace=names.ARGOCD, name=name)
     return found.get("status") or {}
 
 
-def diagnosis(config: Path) -> str:
-    """Return what the Application, its pods and their events say, a line each.
+def diagnosis(config: Path, name: str, namespace: str) -> str:
+    """Return what an Application, its pods and their events say, a line each.
 
     Args:
         config: path of the cluster's kubeconfig.
+        name: of the Application.
+        namespace: of its pods.
 
     Raises:
         LabError: the cluster does not answer, or has no such Application.
     """
     return application_status.diagnosis(
-        status(config), lambda kind: kube.get(config, kind, namespace=names.APP_NAMESPACE)["items"]
+        status(config, name), lambda kind: kube.get(config, kind, namespace=namespace)["items"]
     )
 
 
@@ -77,14 +89,15 @@ class Progress:
 
 
 @contextmanager
-def watched(config: Path, commit: str) -> Iterator[Progress]:
-    """Watch the Application until the end of the block.
+def watched(config: Path, name: str, commit: str) -> Iterator[Progress]:
+    """Watch an Application until the end of the block.
 
     Args:
         config: path of the cluster's kubeconfig.
+        name: of the Application.
         commit: ID of the commit whose way is noted.
     """
-    what = ["get", names.APPLICATION, names.APP, "--watch", f"--output=jsonpath={LINE}"]
+    what = ["get", names.APPLICATION, name, "--watch", f"--output=jsonpath={LINE}"]
     progress = Progress(commit)
     with subprocess.Popen(
         kube.command(config, f"--namespace={names.ARGOCD}", *what),

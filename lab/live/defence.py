@@ -270,8 +270,8 @@ def _p3(stack: str, settings: Mapping[str, str], outputs: Mapping[str, Any], con
         yield Point(f"curl {url}: the version that Git has", partial(_version, outputs, url))
     for url in _urls(settings, outputs["argocdUrl"], "argocdPorts"):
         yield Point(f"{url}: Argo CD answers", partial(_answers, url))
-    yield Point("the Application is Synced and Healthy", lambda: _settled(config))
-    yield Point("the Application syncs, prunes and heals by itself", lambda: _automated(config))
+    yield Point("the Application is Synced and Healthy", lambda: _settled(outputs, config))
+    yield Point("the Application syncs, prunes and heals by itself", lambda: _automated(outputs, config))
     yield Point(f"the Application follows {outputs['git']['path']}", lambda: _follows(outputs, config))
 
 
@@ -329,23 +329,25 @@ def _version(outputs: Mapping[str, Any], url: str) -> str:
     return answer.short
 
 
-def _settled(config: Path) -> str:
-    return expect(application_status.summary(application.status(config)), application_status.GOOD)
+def _settled(outputs: Mapping[str, Any], config: Path) -> str:
+    name, _ = application.of(outputs)
+    return expect(application_status.summary(application.status(config, name)), application_status.GOOD)
 
 
-def _application(config: Path) -> dict[str, Any]:
-    found: dict[str, Any] = kube.get(config, names.APPLICATION, namespace=names.ARGOCD, name=names.APP)["spec"]
+def _application(outputs: Mapping[str, Any], config: Path) -> dict[str, Any]:
+    name, _ = application.of(outputs)
+    found: dict[str, Any] = kube.get(config, names.APPLICATION, namespace=names.ARGOCD, name=name)["spec"]
     return found
 
 
-def _automated(config: Path) -> str:
-    automated = _application(config).get("syncPolicy", {}).get("automated") or {}
+def _automated(outputs: Mapping[str, Any], config: Path) -> str:
+    automated = _application(outputs, config).get("syncPolicy", {}).get("automated") or {}
     expect({key: automated.get(key) for key in ("prune", "selfHeal")}, {"prune": True, "selfHeal": True})
     return "automated, prune, selfHeal"
 
 
 def _follows(outputs: Mapping[str, Any], config: Path) -> str:
-    source = _application(config)["source"]
+    source = _application(outputs, config)["source"]
     expect(source.get("path"), outputs["git"]["path"], "the path")
     expect(source.get("targetRevision"), outputs["git"]["revision"], "the revision")
     return f"{source['repoURL']} at {source['targetRevision']}"

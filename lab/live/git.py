@@ -14,17 +14,19 @@ import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from components.core.errors import LabError
 from components.core.run import CommandError
 from components.core.run import run as run_program
 from components.gitops import git_content
+from lab.host.console import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+T = TypeVar("T")
 TIMEOUT: Final = 120.0  # seconds for one Git command; a shallow clone of a folder of manifests takes a few
 NOBODY: Final = ("iot", "iot@localhost.localdomain")  # who commits where Git knows no name of the user
 # What Git and the servers behind it say, in lower case, of each kind of failure.
@@ -119,7 +121,7 @@ def readable(outputs: Mapping[str, Any]) -> Remote:
 
 
 class Clone:
-    """A shallow clone of the branch that Argo CD follows.
+    """A clone of the branch that Argo CD follows.
 
     Attributes:
         root: its folder.
@@ -127,15 +129,15 @@ class Clone:
         branch: the branch that is checked out.
     """
 
-    def __init__(self, source: Remote, root: Path) -> None:
-        """Clone into an empty folder.
+    def __init__(self, source: Remote, root: Path, depth: int = 1) -> None:
+        """Clone the last commits into an empty folder.
 
         Raises:
             LabError: it can't be read, or what Argo CD follows is no branch.
         """
         self.root, self.remote = root, source
         branch = [] if source.revision == "HEAD" else ["--branch", source.revision]
-        run(source, ["clone", "--quiet", "--depth=1", "--single-branch", *branch, "--", source.url, str(root)])
+        run(source, ["clone", "--quiet", f"--depth={depth}", "--single-branch", *branch, "--", source.url, str(root)])
         self.branch = run(source, ["branch", "--show-current"], cwd=root)
         if not self.branch:
             raise _no_branch(source)
@@ -146,29 +148,86 @@ class Clone:
         return run(self.remote, ["rev-parse", "HEAD"], cwd=self.root)
 
     def commit(self, message: str) -> str:
-        """Commit all changes and return the commit's ID."""
-        run(self.remote, ["commit", "--quiet", "--all", "--message", message], cwd=self.root)
+        """Commit all changes, also of new files, and return the commit's ID."""
+        run(self.remote, ["add", "--all", "."], cwd=self.root)
+        run(self.remote, ["commit", "--quiet", "--message", message], cwd=self.root)
         return self.head
 
-    def push(self) -> None:
-        """Push the branch.
+    @property
+    def changed(self) -> bool:
+        """Whether anything in it is otherwise than in its last commit."""
+        return bool(run(self.remote, ["status", "--porcelain"], cwd=self.root))
+
+    def revert(self, paths: list[str]) -> str:
+        """Take the last commit that changed some paths back, by another commit, and return the title of that.
+
+        Args:
+            paths: relative to its folder.
+
+        Raises:
+            LabError: none of the commits that were cloned can be taken back, or later ones are in the way.
+        """
+        found = run(self.remote, ["log", "--max-count=1", "--format=%H %P", "--", *paths], cwd=self.root).split()
+        if len(found) <= 1:
+            raise LabError(
+                f"there is nothing to take back in {self.branch}",
+                why="its first commit is the one that it is at",
+                fix=f"git log {self.branch} in `make clone`",
+            )
+        try:
+            run(self.remote, ["revert", "--no-edit", found[0]], cwd=self.root)
+        except LabError as error:
+            raise LabError(
+                f"commit {found[0][:7]} of {self.branch} can't be taken back",
+                why=error.why,
+                fix="make clone, and revert it there by hand",
+            ) from error
+        return run(self.remote, ["log", "--max-count=1", "--format=%s"], cwd=self.root)
+
+    def push(self, branch: str = "") -> None:
+        """Push what is checked out.
+
+        Args:
+            branch: another one, whatever is there; empty for the one that was cloned.
 
         Raises:
             RejectedError: somebody else has pushed since the clone was made.
             LabError: it can't be written.
         """
-        run(self.remote, ["push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}"], cwd=self.root)
+        force = ["--force"] if branch else []
+        to = f"HEAD:refs/heads/{branch or self.branch}"
+        run(self.remote, ["push", "--quiet", *force, "origin", to], cwd=self.root)
+
+
+def once_more(work: Callable[[], T]) -> T:
+    """Do something that ends in a push, and do it again when somebody else has pushed at the same time.
+
+    Args:
+        work: begins with a clone of its own.
+
+    Raises:
+        RejectedError: somebody has, twice.
+    """
+    try:
+        return work()
+    except RejectedError:
+        say("somebody else has pushed at the same time: once more, on top of that")
+        return work()
 
 
 @contextmanager
-def cloned(source: Remote) -> Iterator[Clone]:
+def cloned(source: Remote, depth: int = 1) -> Iterator[Clone]:
     """Clone into a temporary folder, which is removed in the end.
+
+    Args:
+        source: the repository.
+        depth: how many commits.
 
     Raises:
         LabError: as ``Clone``.
     """
     with tempfile.TemporaryDirectory(prefix="iot-git-") as folder:
-        yield Clone(source, Path(folder) / "repository")
+        yield Clone(source, Path(folder) / "repository", depth)
 
 
 def run(source: Remote, args: list[str], *, cwd: Path | None = None, timeout: float = TIMEOUT) -> str:
@@ -235,7 +294,7 @@ def _options(source: Remote, command: str) -> list[str]:
         # The empty one switches the user's own helpers off, which might write the password to a file. Ours is for the
         # repository's host alone: it may send Git to another one, and so may what the repository says.
         options += ["-c", "credential.helper=", "-c", git_content.credentials(source.url)]
-    if command == "commit" and not _knows_user():
+    if command in {"commit", "revert"} and not _knows_user():
         name, email = NOBODY
         options += ["-c", f"user.name={name}", "-c", f"user.email={email}"]
     return options

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from components.core.errors import LabError
-from components.core.settings import PARTS
+from components.core.settings import STACKS
 from components.parts import p3
 from devtools import graph, objects
 from devtools.checks import references, schemas
@@ -46,7 +46,7 @@ def found_in(folder: Path) -> list[str]:
     return [str(each) for each in validate.of_manifests(folder, "manifests/p3")]
 
 
-@pytest.mark.parametrize("stack", PARTS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_nothing_is_wrong_with_a_stack(stack: str) -> None:
     assert list(validate.of_stack(built(stack))) == []
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from components.core import project
-from components.core.settings import PARTS
+from components.core.settings import STACKS
 from lab.__main__ import names
 from lab.commands import docs
 from lab.host import paths
@@ -35,7 +35,7 @@ def generated() -> dict[str, str]:
     return docs.files()
 
 
-@pytest.mark.parametrize("name", ["settings.md", "architecture.md", *(f"{stack}.svg" for stack in PARTS)])
+@pytest.mark.parametrize("name", ["settings.md", "architecture.md", *(f"{stack}.svg" for stack in STACKS)])
 def test_what_comes_from_the_program_is_current(generated: dict[str, str], name: str) -> None:
     path = docs.FOLDER / name
     written = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -95,7 +95,7 @@ def test_commands_for_a_shell_can_be_read_by_one(page: str) -> None:
         shlex.split(command.line)
 
 
-@pytest.mark.parametrize("stack", PARTS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_in_a_picture_nothing_covers_another_thing(generated: dict[str, str], stack: str) -> None:
     picture = ET.fromstring(generated[f"{stack}.svg"])  # noqa: S314 - our own file
     boxes = [
@@ -128,7 +128,7 @@ def straight(way: str) -> list[tuple[float, float, float]]:
     return lines
 
 
-@pytest.mark.parametrize("stack", PARTS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_a_picture_is_small_enough_to_be_read_on_a_page(generated: dict[str, str], stack: str) -> None:
     width = int(re.findall(r'viewBox="0 0 (\d+) ', generated[f"{stack}.svg"])[0])
     assert width <= 1000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.core.settings import PARTS
+from components.core.settings import STACKS
 from devtools import golden, graph
 from lab.host import paths
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.mark.parametrize("stack", PARTS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_the_graph_is_as_recorded(build: Callable[..., graph.Graph], stack: str) -> None:
     was, now = golden.path(stack).read_text(encoding="utf-8"), golden.text(build(stack))
     changes = "\n".join(difflib.unified_diff(was.splitlines(), now.splitlines(), "recorded", "now", lineterm=""))
@@ -25,7 +25,7 @@ def test_the_graph_is_as_recorded(build: Callable[..., graph.Graph], stack: str)
     )
 
 
-@pytest.mark.parametrize("stack", PARTS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_the_record_has_no_values(stack: str) -> None:
     text = golden.path(stack).read_text(encoding="utf-8")
     assert graph.STAND_IN not in text
@@ -37,7 +37,7 @@ def test_two_runs_give_the_same_record() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("stack", PARTS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_every_component_says_what_it_was_asked_for_and_no_secret(
     build: Callable[..., graph.Graph], stack: str
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.core.settings import PARTS
+from components.core.settings import STACKS
 from devtools import graph, order
 from lab.host import paths
 
@@ -27,7 +27,7 @@ def line_of(text: str, name: str) -> str:
     return line
 
 
-@pytest.mark.parametrize("stack", PARTS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_every_resource_has_one_line(build: Callable[..., graph.Graph], stack: str) -> None:
     made = build(stack)
     lines = order.text(made).splitlines()

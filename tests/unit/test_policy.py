@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from components.core.settings import PARTS
+from components.core.settings import STACKS
 from devtools import graph
 from devtools.checks import invariants
 from lab.host import paths
@@ -263,7 +263,7 @@ def test_in_a_cluster_that_stays_nothing_has_to_go_with_it() -> None:
     assert told(resource("Deployment", deleted_with=""), context) == []
 
 
-@pytest.mark.parametrize("stack", PARTS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_the_stack_keeps_the_rules(build: Callable[..., graph.Graph], stack: str) -> None:
     assert list(invariants.of_graph(build(stack))) == []
 

@@ -16,7 +16,7 @@ import pytest
 from components.core import names, versions
 from components.core.errors import LabError
 from lab.commands import clone, credential, release
-from lab.live import git, stack
+from lab.live import git, releases, stack
 from tests.unit import fakes, repositories
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tools.mkdir()
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     fakes.kubectl(tools, {"watch": []})
-    monkeypatch.setattr(release, "STEADY", 0.2)
+    monkeypatch.setattr(releases, "STEADY", 0.2)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_version_is_live_when_no_other_one_answers_any_more(
     released: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While pods change, both answer in turns."""
-    monkeypatch.setattr(release, "STEADY", 1.5)
+    monkeypatch.setattr(releases, "STEADY", 1.5)
     answers = iter(["v1", "v2", "v1", "v2", "v2", "v1", *["v2"] * 999])
     given: list[str] = []
 
@@ -132,7 +132,7 @@ def test_a_version_is_live_when_no_other_one_answers_any_more(
 
     with fakes.app(says) as url:
         assert released("v2", appUrl=url) == 0
-    assert len(given) > 6 + release.STEADY / release.EVERY / 4
+    assert len(given) > 6 + releases.STEADY / releases.EVERY / 4
     said = capsys.readouterr().out
     live, first = (float(re.search(rf"([\d.]+) s  {words}", said)[1]) for words in ("it says v2 only", "http"))  # type: ignore[index] # a failure if there is none
     assert live > first
@@ -260,7 +260,7 @@ def test_who_is_always_outrun_is_told_so(
     original = git.Clone.push
     count = iter(range(9))
 
-    def push(self: git.Clone) -> None:
+    def push(self: git.Clone, branch: str = "") -> None:
         number = next(count)
         repositories.commit(repository, {"README.md": f"{number}"}, f"push {number}")
         original(self)
@@ -268,7 +268,7 @@ def test_who_is_always_outrun_is_told_so(
     monkeypatch.setattr(git.Clone, "push", push)
     with pytest.raises(LabError, match=r"has changed since it was cloned.*run the same again"):
         released("v2")
-    assert next(count) == release.ATTEMPTS
+    assert next(count) == 2
 
 
 def test_a_time_out_shows_what_the_application_says(released: Callable[..., int], tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ def test_the_password_works_and_is_nowhere_to_be_seen(
     with repositories.served(repository, {"iot": PASSWORD}, writers=("iot",)) as url:
         source = remote(url, username="iot", password=PASSWORD)
         with git.cloned(source) as made:
-            release.change(made.root / PATH, versions.APP_REPOSITORY, "v2")
+            releases.change(made.root / PATH, versions.APP_REPOSITORY, "v2")
             made.commit("Run version v2 of the app")
             made.push()
             written = [file.read_bytes() for file in made.root.rglob("*") if file.is_file()]
@@ -391,7 +391,7 @@ def test_who_may_read_and_not_write_is_told_so(repository: Path) -> None:
         repositories.served(repository, {"reader": PASSWORD}) as url,
         git.cloned(remote(url, username="reader", password=PASSWORD)) as made,
     ):
-        release.change(made.root / PATH, versions.APP_REPOSITORY, "v2")
+        releases.change(made.root / PATH, versions.APP_REPOSITORY, "v2")
         made.commit("Run version v2 of the app")
         with pytest.raises(LabError, match="does not let you push to main"):
             made.push()
@@ -402,7 +402,7 @@ def test_a_branch_that_a_hook_protects_is_an_error(repository: Path) -> None:
     hook.write_text("#!/bin/sh\necho 'changes go through pull requests' >&2\nexit 1\n", encoding="utf-8")
     hook.chmod(0o755)
     with git.cloned(remote(f"file://{repository}")) as made:
-        release.change(made.root / PATH, versions.APP_REPOSITORY, "v2")
+        releases.change(made.root / PATH, versions.APP_REPOSITORY, "v2")
         made.commit("Run version v2 of the app")
         with pytest.raises(LabError, match=r"does not let you push.*changes go through pull requests"):
             made.push()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from components.core.settings import PARTS
+from components.core.settings import STACKS
 from tests import history
 
 
-@pytest.mark.parametrize("stack", PARTS)
+@pytest.mark.parametrize("stack", STACKS)
 def test_the_unit_tests_have_the_stack_as_it_is_committed(stack: str) -> None:
     name = f"Pulumi.{stack}.yaml"
     copy = Path(__file__).parent / "stacks" / name

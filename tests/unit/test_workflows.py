@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from components.core import versions
-from components.core.settings import PARTS
+from components.core.settings import STACKS
 from lab.__main__ import names
 from lab.host import paths
 
@@ -118,7 +118,7 @@ def test_writing_is_allowed_where_it_is_needed_and_nowhere_else() -> None:
 
 def test_a_pull_request_previews_every_stack_with_the_pinned_pulumi() -> None:
     job = parsed(GITHUB / "workflows" / "pull-request.yaml")["jobs"]["preview"]
-    assert job["strategy"]["matrix"]["stack"] == list(PARTS)
+    assert job["strategy"]["matrix"]["stack"] == list(STACKS)
     (preview,) = steps(job, "pulumi/actions")
     assert preview["with"]["pulumi-version"] == versions.PULUMI
     assert "head.repo.full_name == github.repository" in preview["with"]["comment-on-pr"]

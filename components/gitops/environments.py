@@ -1,0 +1,332 @@
+"""Environments: a namespace, a project and an Application for each, on branches that say who may change them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import yaml
+
+from components.core import names
+from components.core.settings import EMBEDDED_BRANCH
+from components.gitops.application import (
+    GitOpsApp,
+    GitOpsAppArgs,
+    GitOpsProject,
+    GitOpsProjectArgs,
+    application_spec,
+    healthy,
+)
+from components.gitops.git_server import READER, Repository, Rule
+from components.gitops.gitea import OWNER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from components.core.cluster import Cluster
+    from components.core.settings import EnvironmentSettings
+    from components.gitops.git_server import GitRepository
+
+REPOSITORY: Final = "gitops"
+ROOT: Final = "environments"  # the Application that makes the others, and its AppProject
+APPS: Final = "apps"  # the folder with them
+DEVELOPER: Final = "developer"  # sees all, and changes what needs no approval
+RELEASER: Final = "releaser"  # approves the rest, and syncs it
+VIEWER: Final = "viewer"  # sees all of Argo CD
+ACCOUNTS: Final = (DEVELOPER, RELEASER, VIEWER)
+QUOTA: Final = {
+    "pods": "10",
+    "requests.cpu": "1",
+    "requests.memory": "1Gi",
+    "limits.memory": "2Gi",
+    "services.nodeports": "1",
+}
+_TEXT: Final = "tag:yaml.org,2002:str"
+CONTROLLER: Final = f"system:serviceaccount:{names.ARGOCD}:argocd-application-controller"
+
+
+def branch(environment: EnvironmentSettings) -> str:
+    """Return the branch that an environment follows: what needs an approval is on the protected one."""
+    return EMBEDDED_BRANCH if environment.approvals else f"env/{environment.name}"
+
+
+def overlay(environment: EnvironmentSettings) -> str:
+    """Return the folder that an environment follows."""
+    return f"overlays/{environment.name}"
+
+
+def repository(
+    environments: tuple[EnvironmentSettings, ...], base: Mapping[str, str], image: str, url: str
+) -> Repository:
+    """Return the GitOps repository as it begins.
+
+    Every branch has the base and the overlays of the environments that follow it, so that a change of either goes from
+    one environment to the next, and not to all of them at once. The protected branch has the Applications, too.
+
+    Args:
+        environments: in the order in which a version goes through them.
+        base: the manifests that all have in common, by file name.
+        image: the app's, without a tag.
+        url: of the repository, as Argo CD reaches it.
+    """
+    common = {f"base/{name}": text for name, text in base.items()}
+    common["base/kustomization.yaml"] = _dump(
+        "What all environments have in common.",
+        {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [*base],
+        },
+    )
+    branches = {EMBEDDED_BRANCH: dict(common)}
+    for each in environments:
+        its = branches.setdefault(branch(each), dict(common))
+        its[f"{overlay(each)}/kustomization.yaml"] = _overlay(each, image)
+        branches[EMBEDDED_BRANCH][f"{APPS}/{each.name}.yaml"] = _application(each, url)
+    return Repository(
+        branches=branches,
+        message="Run version v1 of the app",
+        members={READER: "read", DEVELOPER: "write", RELEASER: "write"},
+        rules=_rules(environments),
+        kept=APPS,
+    )
+
+
+def _rules(environments: tuple[EnvironmentSettings, ...]) -> tuple[Rule, ...]:
+    approvals = max((each.approvals for each in environments), default=0)
+    return (
+        # What Pulumi keeps there, it pushes as the owner, whose password nobody is shown.
+        Rule(branch=EMBEDDED_BRANCH, pushers=(OWNER,), approvals=approvals, approvers=(RELEASER,)),
+        *(Rule(branch=branch(each), pushers=(DEVELOPER,)) for each in environments if not each.approvals),
+        # Branches of people, for pull requests.
+        Rule(branch="**", pushers=(DEVELOPER, RELEASER), force=True),
+    )
+
+
+def _overlay(environment: EnvironmentSettings, image: str) -> str:
+    port = [{"op": "replace", "path": "/spec/ports/0/nodePort", "value": environment.port}]
+    return _dump(
+        f"What {environment.name} has of its own. newTag is the version that runs.",
+        {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "namespace": environment.name,
+            "resources": ["../../base"],
+            "images": [{"name": image, "newTag": _Text("v1")}],
+            "patches": [{"target": {"kind": "Service", "name": names.APP}, "patch": yaml.safe_dump(port)}],
+        },
+    )
+
+
+def _application(environment: EnvironmentSettings, url: str) -> str:
+    spec = application_spec(
+        repository=url,
+        revision=branch(environment),
+        path=overlay(environment),
+        project=environment.name,
+        namespace=environment.name,
+        automated=environment.sync == "auto",
+    )
+    metadata = {
+        "name": environment.name,
+        "namespace": names.ARGOCD,
+        "finalizers": ["resources-finalizer.argocd.argoproj.io"],
+    }
+    return _dump(
+        f"The environment {environment.name}. `make up` writes this from iot:environments.",
+        {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": metadata, "spec": spec},
+    )
+
+
+def _dump(title: str, content: dict[str, Any]) -> str:
+    return f"# {title}\n" + yaml.dump(content, sort_keys=False, Dumper=_Dumper)
+
+
+class _Text(str):
+    """A text that stays one, whatever is put in its place."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as such."""
+
+
+_Dumper.add_representer(_Text, lambda dumper, text: dumper.represent_scalar(_TEXT, text, style='"'))
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(_TEXT, text, style="|" if "\n" in text else None),
+)
+
+
+def policy(environments: tuple[EnvironmentSettings, ...]) -> str:
+    """Return what the accounts of Argo CD may do (https://argo-cd.readthedocs.io/en/stable/operator-manual/rbac/)."""
+    lines = [f"p, role:viewer, {kind}, get, *, allow" for kind in ("clusters", "projects", "repositories")]
+    lines += [f"p, role:viewer, {kind}, get, */*, allow" for kind in ("applications", "logs")]
+    for each in environments:
+        who = RELEASER if each.approvals else DEVELOPER
+        lines.append(f"p, role:{who}, applications, sync, {each.name}/{each.name}, allow")
+    lines += [f"g, role:{who}, role:viewer" for who in (DEVELOPER, RELEASER)]
+    lines += [f"g, {who}, role:{who}" for who in ACCOUNTS]
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentsArgs:
+    """What environments there are.
+
+    Attributes:
+        cluster: where Argo CD and all of them are.
+        environments: in the order in which a version goes through them.
+        repository: the GitOps repository.
+        app: in each of them, which is all that is reached from outside.
+        port: of the app's containers.
+        argocd: the release that knows the kinds.
+        depends_on: what has to be there before the app can run.
+        timeout: seconds until one of them has to be as it should be.
+    """
+
+    cluster: Cluster
+    environments: tuple[EnvironmentSettings, ...]
+    repository: GitRepository
+    app: str
+    port: int
+    argocd: pulumi.Resource
+    depends_on: list[pulumi.Resource]
+    timeout: int
+
+
+class Environments(pulumi.ComponentResource):
+    """Environments that Git describes and can't widen the rights of.
+
+    Git has the Applications, made by one root Application. Namespaces, quotas and AppProjects are Pulumi's, and an
+    admission policy refuses an Application of Git's that is not in the project of its own name.
+
+    Type token ``iot:argocd:Environments``. Makes a ``GitOpsProject`` and a ResourceQuota for each environment, the
+    root's AppProject and ``GitOpsApp``, a ValidatingAdmissionPolicy with its binding, and a ``command.local.Command``
+    for each environment that waits for it.
+    """
+
+    def __init__(self, name: str, args: EnvironmentsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(
+            "iot:argocd:Environments",
+            name,
+            {each.name: branch(each) for each in args.environments} | {"repository": args.repository.url},
+            opts,
+        )
+        inside = args.cluster.inside(self)
+        ready: list[pulumi.Resource] = [*self._only_their_own_project(name, inside)]
+        for each in args.environments:
+            ready += self._environment(each, args)
+        root = kubernetes.apiextensions.CustomResource(
+            f"{name}-root",
+            api_version="argoproj.io/v1alpha1",
+            kind="AppProject",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=ROOT, namespace=names.ARGOCD),
+            spec={
+                "description": "The Applications of the environments, and nothing else",
+                "sourceRepos": [args.repository.url],
+                "destinations": [{"server": "https://kubernetes.default.svc", "namespace": names.ARGOCD}],
+                "clusterResourceWhitelist": [],
+                "namespaceResourceWhitelist": [{"group": "argoproj.io", "kind": "Application"}],
+            },
+            opts=args.cluster.inside(self, depends_on=[args.argocd]),
+        )
+        app = GitOpsApp(
+            ROOT,
+            GitOpsAppArgs(
+                cluster=args.cluster,
+                repository=args.repository,
+                revision=EMBEDDED_BRANCH,
+                path=APPS,
+                project=ROOT,
+                namespace=names.ARGOCD,
+                image="",
+                shared=True,
+                depends_on=[*ready, root, *args.repository.ready, *args.depends_on],
+                timeout=args.timeout,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        for each in args.environments:
+            healthy(
+                each.name,
+                args.cluster,
+                application=each.name,
+                namespace=each.name,
+                timeout=args.timeout,
+                triggers=[app.healthy.id, branch(each), each.sync],
+                by_hand=each.sync == "manual",
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[app.healthy]),
+            )
+        self.register_outputs({"root": app.healthy.id})
+
+    def _environment(self, environment: EnvironmentSettings, args: EnvironmentsArgs) -> list[pulumi.Resource]:
+        project = GitOpsProject(
+            environment.name,
+            GitOpsProjectArgs(
+                cluster=args.cluster,
+                repository=args.repository.url,
+                namespace=environment.name,
+                app=args.app,
+                port=args.port,
+                argocd=args.argocd,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        quota = kubernetes.core.v1.ResourceQuota(
+            f"{environment.name}-quota",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name="quota", namespace=environment.name),
+            spec=kubernetes.core.v1.ResourceQuotaSpecArgs(hard=QUOTA),
+            opts=args.cluster.inside(self, depends_on=project.ready),
+        )
+        return [*project.ready, quota]
+
+    @staticmethod
+    def _only_their_own_project(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+        """Refuse what Argo CD makes from Git of the kind Application, unless it names its own project.
+
+        Who may push could otherwise name the project of an environment that they may not change, or Argo CD's own
+        "default", which allows everything (https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/).
+        """
+        api = kubernetes.admissionregistration.v1
+        metadata = kubernetes.meta.v1.ObjectMetaArgs(name="iot-applications")
+        made = api.ValidatingAdmissionPolicy(
+            f"{name}-policy",
+            metadata=metadata,
+            spec=api.ValidatingAdmissionPolicySpecArgs(
+                failure_policy="Fail",
+                match_constraints=api.MatchResourcesArgs(
+                    resource_rules=[
+                        api.NamedRuleWithOperationsArgs(
+                            api_groups=["argoproj.io"],
+                            api_versions=["*"],
+                            operations=["CREATE", "UPDATE"],
+                            resources=["applications"],
+                        )
+                    ]
+                ),
+                match_conditions=[
+                    api.MatchConditionArgs(name="from-git", expression=f"request.userInfo.username == '{CONTROLLER}'")
+                ],
+                validations=[
+                    api.ValidationArgs(
+                        expression="object.spec.project == object.metadata.name",
+                        message_expression="'the Application ' + object.metadata.name + ' names the project ' + "
+                        "object.spec.project + ', and may be in the one of its own name alone'",
+                    )
+                ],
+            ),
+            opts=opts,
+        )
+        binding = api.ValidatingAdmissionPolicyBinding(
+            f"{name}-policy-binding",
+            metadata=metadata,
+            spec=api.ValidatingAdmissionPolicyBindingSpecArgs(
+                policy_name="iot-applications", validation_actions=["Deny"]
+            ),
+            opts=opts,
+        )
+        return [made, binding]

@@ -1,0 +1,67 @@
+"""Take back the last change of an environment, by a revert in Git: make rollback ENV=staging.
+
+Where a change needs an approval, so does the way back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lab.host import tools
+from lab.live import environments, git, manifest_tags, releases, stack
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from lab.live.environments import Environment
+
+DEPTH: Final = 200  # commits in which the last change is looked for
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    stack.argument(parser)
+    parser.add_argument("--timeout", type=float, default=releases.TIMEOUT, help="seconds to wait (%(default).0f)")
+    parser.add_argument("environment", help="the environment")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Revert, and wait until the version before is live where nobody has to approve it."""
+    outputs = stack.outputs(args.stack, show_secrets=True)
+    target = environments.find(outputs, args.environment)
+    tools.ensure(["kubectl"])
+    return git.once_more(lambda: rollback(outputs, target, args.timeout))
+
+
+def rollback(outputs: Mapping[str, Any], target: Environment, timeout: float) -> int:
+    """Commit to an environment's branch what takes its last change back, and return the exit code.
+
+    Args:
+        outputs: the stack's, with secrets.
+        target: the environment.
+        timeout: seconds until it has to be live, where nobody has to approve it.
+
+    Raises:
+        RejectedError: somebody else has pushed at the same time.
+        LabError: there is nothing that can be taken back.
+    """
+    goes_to, image = releases.at(outputs, target), outputs["image"]
+    with git.cloned(goes_to.remote, DEPTH) as clone:
+        folder = clone.root / target.path
+        version = manifest_tags.one_of(manifest_tags.tags(manifest_tags.read(folder), image))
+        title = clone.revert([target.path, environments.BASE])
+        before = manifest_tags.one_of(manifest_tags.tags(manifest_tags.read(folder), image))
+        if before != version:
+            releases.check_exists(before, image)
+        request = environments.submit(outputs, target, clone, title)
+    if request:
+        print(f"{version} -> {before} in {target.name}: {request.url} waits for {target.approvals} approval")
+        print(f"then: make approve ENV={target.name}")
+        return 0
+    print(f"{version} -> {before}: {title!r} is in {target.branch}")
+    if target.sync == "manual":
+        print(f"then: make approve ENV={target.name}")
+        return 0
+    releases.live(goes_to, before, timeout)
+    return 0

@@ -1,0 +1,210 @@
+"""A stack's environments: which branch each follows, what runs there, and how a change of one gets into Git."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from components.core import names
+from components.core.errors import LabError
+from components.gitops import gitea
+from components.gitops.environments import DEVELOPER, RELEASER, REPOSITORY
+from lab.live import git
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BASE: Final = "base"  # the folder that all environments have in common
+OPEN: Final = "?state=open&limit=50"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """One environment, as the stack's outputs describe it.
+
+    Attributes:
+        name: of it, its namespace and its Application.
+        branch: the one that it follows.
+        path: the folder that it follows there.
+        after: the environment that versions come from; empty for the first.
+        sync: auto or manual.
+        approvals: how many a change needs.
+        url: where the app answers.
+    """
+
+    name: str
+    branch: str
+    path: str
+    after: str
+    sync: str
+    approvals: int
+    url: str
+
+    @property
+    def request(self) -> str:
+        """The branch of a pull request for it."""
+        return f"promote/{self.name}"
+
+    @property
+    def by(self) -> str:
+        """The account that may sync it."""
+        return RELEASER if self.approvals else DEVELOPER
+
+
+def of(outputs: Mapping[str, Any]) -> list[Environment]:
+    """Return a stack's environments, in the order in which a version goes through them.
+
+    Args:
+        outputs: the stack's.
+    """
+    # The engine's JSON has every number as a float.
+    return [Environment(**{**each, "approvals": int(each["approvals"])}) for each in outputs.get("environments") or []]
+
+
+def find(outputs: Mapping[str, Any], name: str) -> Environment:
+    """Return one of a stack's environments.
+
+    Args:
+        outputs: the stack's.
+        name: of the environment.
+
+    Raises:
+        LabError: there is none of that name.
+    """
+    known = {each.name: each for each in of(outputs)}
+    if not known:
+        raise LabError("this stack has no environments", why="iot:environments is empty", fix="STACK=platform")
+    if name not in known:
+        what = f"there is no environment {name!r}" if name else "no environment was named"
+        raise LabError(what, why=f"there are {', '.join(known)}", fix=f"name one of them, such as {next(iter(known))}")
+    return known[name]
+
+
+def remote(outputs: Mapping[str, Any], environment: Environment) -> git.Remote:
+    """Return the repository at the branch of an environment, as a developer.
+
+    Args:
+        outputs: the stack's, with secrets.
+        environment: one of its environments.
+    """
+    return replace(git.remote(outputs), revision=environment.branch, path=environment.path)
+
+
+def server(outputs: Mapping[str, Any], account: str) -> gitea.Gitea:
+    """Return the stack's Git server, as one of its accounts.
+
+    Args:
+        outputs: the stack's, with secrets.
+        account: one of those that it has passwords of.
+    """
+    address = urlsplit(outputs["git"]["url"])
+    return gitea.Gitea(f"{address.scheme}://{address.netloc}").of(account, outputs["accounts"][account])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullRequest:
+    """An open pull request.
+
+    Attributes:
+        number: in its repository.
+        title: what it does.
+        url: where people look at it.
+        head: ID of the commit that it would merge.
+    """
+
+    number: int
+    title: str
+    url: str
+    head: str
+
+
+def pull_request(outputs: Mapping[str, Any], environment: Environment) -> PullRequest | None:
+    """Return the open pull request for an environment, or None when there is none.
+
+    Args:
+        outputs: the stack's, with secrets.
+        environment: one of its environments.
+    """
+    for each in server(outputs, DEVELOPER).ask("GET", f"{_api()}/pulls{OPEN}").json:
+        if each["head"]["ref"] == environment.request and each["base"]["ref"] == environment.branch:
+            return _pull_request(each)
+    return None
+
+
+def _pull_request(answer: Mapping[str, Any]) -> PullRequest:
+    return PullRequest(
+        number=answer["number"], title=answer["title"], url=answer["html_url"], head=answer["head"]["sha"]
+    )
+
+
+def submit(outputs: Mapping[str, Any], environment: Environment, clone: git.Clone, title: str) -> PullRequest | None:
+    """Push what a clone of an environment's branch has committed, or open a pull request where that is the way.
+
+    Args:
+        outputs: the stack's, with secrets.
+        environment: one of its environments.
+        clone: of its branch, with a commit.
+        title: of the pull request.
+
+    Returns:
+        The pull request; None when the commit is on the branch.
+
+    Raises:
+        RejectedError: somebody else has pushed to the branch since the clone was made.
+        LabError: it can't be pushed.
+    """
+    if not environment.approvals:
+        clone.push()
+        return None
+    clone.push(environment.request)
+    mine, there = server(outputs, DEVELOPER), pull_request(outputs, environment)
+    if there:
+        return _pull_request(mine.ask("PATCH", f"{_api()}/pulls/{there.number}", {"title": title}).json)
+    asked = {"head": environment.request, "base": environment.branch, "title": title}
+    return _pull_request(mine.ask("POST", f"{_api()}/pulls", asked).json)
+
+
+def approve(outputs: Mapping[str, Any], request: PullRequest) -> str:
+    """Approve a pull request as the one who may, merge it, and return the ID of the commit.
+
+    Args:
+        outputs: the stack's, with secrets.
+        request: an open one.
+
+    Raises:
+        LabError: it needs more approvals, or it conflicts with what was merged since.
+    """
+    theirs, path = server(outputs, RELEASER), f"{_api()}/pulls/{request.number}"
+    theirs.ask("POST", f"{path}/reviews", {"event": "APPROVED", "commit_id": request.head})
+    try:
+        # One commit for each change, which one revert takes back.
+        theirs.ask("POST", f"{path}/merge", {"Do": "squash", "head_commit_id": request.head})
+    except LabError as error:
+        fix = f"look at {request.url}; promote again, on top of what is there now, when it conflicts"
+        raise LabError(f"{request.title!r} is approved, and can't be merged", why=error.why, fix=fix) from error
+    return str(theirs.ask("GET", path).json["merge_commit_sha"])
+
+
+def approvers(outputs: Mapping[str, Any], commit: str) -> list[str]:
+    """Return who approved the pull request that a commit came with; nobody when it came without one.
+
+    Args:
+        outputs: the stack's, with secrets.
+        commit: its ID.
+    """
+    mine = server(outputs, DEVELOPER)
+    found = mine.ask("GET", f"{_api()}/commits/{commit}/pull", also=(404,))
+    if "number" not in found.body:
+        return []
+    reviews = mine.ask("GET", f"{_api()}/pulls/{found.body['number']}/reviews").json
+    return sorted({each["user"]["login"] for each in reviews if each["state"] == "APPROVED" and not each["dismissed"]})
+
+
+def _api() -> str:
+    return f"/repos/{gitea.OWNER}/{REPOSITORY}"
+
+
+def look(name: str) -> str:
+    """Return the command that shows the pods of a namespace."""
+    return f"make kubectl ARGS='-n {name or names.APP_NAMESPACE} get pods,events'"
