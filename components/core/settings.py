@@ -528,9 +528,12 @@ def _check_ports(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistak
     host_ports += [(settings.cluster.registry_port, "registryPort")] if settings.cluster.registry_port else []
     host_ports += [(number, "gitPorts") for number in ([] if raw["gitUrl"] else settings.git.ports)]
     # An existing cluster is reached at its node ports alone.
+    said = set()
     for ports in [node_ports] if raw["kubeconfig"] else [node_ports, host_ports]:
         for (one, its), (other, key) in itertools.combinations(ports, 2):
-            if one == other:
+            # An environment's is of both kinds, and in the way once.
+            if one == other and (key, other) not in said:
+                said.add((key, other))
                 yield _Mistake(key, other, f"a port of its own, but {PROJECT}:{its} has it", others=(its,))
 
 

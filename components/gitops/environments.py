@@ -217,7 +217,7 @@ class Environments(pulumi.ComponentResource):
             opts,
         )
         inside = args.cluster.inside(self)
-        ready: list[pulumi.Resource] = [*self._only_their_own_project(name, inside)]
+        ready: list[pulumi.Resource] = [*self._only_their_own_project(inside)]
         for each in args.environments:
             ready += self._environment(each, args)
         root = kubernetes.apiextensions.CustomResource(
@@ -285,7 +285,7 @@ class Environments(pulumi.ComponentResource):
         return [*project.ready, quota]
 
     @staticmethod
-    def _only_their_own_project(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+    def _only_their_own_project(opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
         """Refuse what Argo CD makes from Git of the kind Application, unless it names its own project.
 
         Who may push could otherwise name the project of an environment that they may not change, or Argo CD's own
@@ -294,7 +294,7 @@ class Environments(pulumi.ComponentResource):
         api = kubernetes.admissionregistration.v1
         metadata = kubernetes.meta.v1.ObjectMetaArgs(name="iot-applications")
         made = api.ValidatingAdmissionPolicy(
-            f"{name}-policy",
+            APPS,
             metadata=metadata,
             spec=api.ValidatingAdmissionPolicySpecArgs(
                 failure_policy="Fail",
@@ -322,7 +322,7 @@ class Environments(pulumi.ComponentResource):
             opts=opts,
         )
         binding = api.ValidatingAdmissionPolicyBinding(
-            f"{name}-policy-binding",
+            APPS,
             metadata=metadata,
             spec=api.ValidatingAdmissionPolicyBindingSpecArgs(
                 policy_name="iot-applications", validation_actions=["Deny"]

@@ -34,13 +34,23 @@ def run(args: argparse.Namespace) -> int:
     """Promote, and wait until the version is live where nobody has to approve it."""
     outputs = stack.outputs(args.stack, show_secrets=True)
     target = environments.find(outputs, args.to)
-    source = _source(outputs, target, args.source)
+    source = source_of(outputs, target, args.source)
     tools.ensure(["kubectl"])
     commit = running(outputs, source)
     return git.once_more(lambda: promote(outputs, source, target, commit, args.timeout))
 
 
-def _source(outputs: Mapping[str, Any], target: Environment, named: str) -> Environment:
+def source_of(outputs: Mapping[str, Any], target: Environment, named: str) -> Environment:
+    """Return the environment that a version comes from.
+
+    Args:
+        outputs: the stack's.
+        target: where it goes.
+        named: the one that was named; empty for the one before.
+
+    Raises:
+        LabError: versions do not go that way.
+    """
     if named == target.name:
         raise LabError(f"{named} can't be promoted to itself", fix="name two environments: make promote TO=staging")
     source = environments.find(outputs, named or target.after or target.name)

@@ -1,0 +1,378 @@
+"""The platform for real: a version goes from one environment to the next, and nobody goes further than they may.
+
+The tests run in their order on one lab.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import yaml
+
+from components.core import versions
+from components.core.errors import LabError
+from components.gitops.environments import DEVELOPER, RELEASER, VIEWER
+from components.k3d import volumes
+from lab.live import argocd, environments, git
+from tests.lab.lab import Lab, answer, docker_things, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from components.gitops.gitea import Gitea
+
+pytestmark = [pytest.mark.lab, pytest.mark.k3d]
+
+CLUSTER: Final = "iot-platform-test"
+GIT: Final = f"{CLUSTER}-git"
+VOLUME: Final = next(
+    iter(volumes.of({"metadata": {"name": CLUSTER}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}).values())
+)
+PORTS: Final = {"dev": 31101, "staging": 31111, "prod": 31121, "qa": 31131}
+ENVIRONMENTS: Final[dict[str, dict[str, Any]]] = {
+    "dev": {"port": PORTS["dev"]},
+    "staging": {"port": PORTS["staging"], "after": "dev"},
+    "prod": {"port": PORTS["prod"], "after": "staging", "sync": "manual", "approvals": 1},
+}
+SETTINGS: Final[dict[str, Any]] = {
+    "clusterName": CLUSTER,
+    "apiPort": 17550,
+    "argocdPorts": [19080],
+    "gitPorts": [19003],
+    "environments": ENVIRONMENTS,
+}
+API: Final = "/repos/iot/gitops"
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[str, set[str]]:
+    """Return what Docker has before anything is brought up."""
+    return docker_things()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
+    """Bring the platform up, and down again whatever has happened."""
+    made = Lab(tmp_path_factory.mktemp("platform"), "platform", SETTINGS)
+    made.use_kept_chart()
+    try:
+        made.shell("make up")
+        yield made
+    finally:
+        made.pulumi("destroy", "--skip-preview", check=False)
+        for command in (
+            ["k3d", "cluster", "delete", CLUSTER],
+            ["docker", "rm", "--force", "--volumes", GIT],
+            ["docker", "volume", "rm", "--force", GIT, VOLUME],
+            ["docker", "network", "rm", CLUSTER],
+        ):
+            made.run(*command, check=False)
+
+
+@pytest.fixture(scope="module")
+def outputs(lab: Lab) -> dict[str, Any]:
+    """Return the stack's outputs, which stay the same."""
+    return lab.outputs()
+
+
+def runs() -> dict[str, str]:
+    """Return the version that answers in each environment, or what is answered instead."""
+    found = {}
+    for name in ENVIRONMENTS:
+        code, body = answer(f"http://localhost:{PORTS[name]}/")
+        found[name] = json.loads(body)["message"] if code == 200 else body
+    return found
+
+
+def run_(dev: str, staging: str, prod: str) -> None:
+    """Wait until the environments run these versions."""
+    wanted = {"dev": dev, "staging": staging, "prod": prod}
+    eventually(f"{wanted}", lambda: runs() == wanted, lambda: str(runs()))
+
+
+def status(lab: Lab) -> str:
+    """Return what `make status` says."""
+    return lab.command("status", check=False).stdout
+
+
+def fails(lab: Lab, line: str) -> str:
+    """Type a line that has to fail, and return what it says."""
+    done = lab.shell(line, check=False)
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def change(  # noqa: PLR0913 - who pushes what, and where
+    outputs: dict[str, Any], account: str, branch: str, files: dict[str, str], tmp_path: Path, *, to: str = ""
+) -> git.Clone:
+    """Push files to a branch, or as another one, as one of the accounts."""
+    source = git.remote(outputs)
+    source = replace(source, revision=branch, username=account, password=outputs["accounts"][account])
+    clone = git.Clone(source, tmp_path / "clone")
+    for path, text in files.items():
+        (clone.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (clone.root / path).write_text(text, encoding="utf-8")
+    clone.commit("An attempt")
+    clone.push(to)
+    return clone
+
+
+def gitea(outputs: dict[str, Any], account: str) -> Gitea:
+    return environments.server(outputs, account)
+
+
+# --- the way of a version --------------------------------------------------------------------------------------------
+
+
+def test_every_environment_runs_the_first_version(lab: Lab) -> None:
+    assert runs() == dict.fromkeys(ENVIRONMENTS, "v1")
+
+
+def test_a_second_up_changes_nothing(lab: Lab) -> None:
+    said = lab.pulumi("up", "--skip-preview")
+    assert "unchanged" in said
+    assert not any(word in said for word in (" created", " updated", " replaced", " deleted")), said
+
+
+def test_a_version_goes_from_one_environment_to_the_next(lab: Lab) -> None:
+    lab.shell("make release VERSION=v2")
+    assert runs() == {"dev": "v2", "staging": "v1", "prod": "v1"}
+    lab.shell("make promote FROM=dev TO=staging")
+    assert runs() == {"dev": "v2", "staging": "v2", "prod": "v1"}
+
+
+def test_what_is_not_so_is_said_and_changes_nothing(lab: Lab) -> None:
+    for line, words in (
+        ("make promote TO=nowhere", "there is no environment 'nowhere'"),
+        ("make promote FROM=dev TO=prod", "prod takes its versions from staging"),
+        ("make promote FROM=staging TO=dev", "dev is the first environment"),
+        ("make promote FROM=dev TO=dev", "dev can't be promoted to itself"),
+        ("make promote TO=", "no environment was named"),
+    ):
+        assert words in fails(lab, line), line
+    assert "has what runs in dev already: v2" in lab.shell("make promote TO=staging").stdout
+    assert "nothing waits for an approval in prod" in lab.shell("make approve ENV=prod").stdout
+    assert runs() == {"dev": "v2", "staging": "v2", "prod": "v1"}
+
+
+def test_production_waits_for_an_approval(lab: Lab, outputs: dict[str, Any]) -> None:
+    said = lab.shell("make promote TO=prod").stdout
+    assert "waits for 1 approval" in said
+    assert "'Run version v2 of the app in prod' waits: make approve ENV=prod" in status(lab)
+    request = environments.pull_request(outputs, environments.find(outputs, "prod"))
+    assert request is not None
+    assert answer(request.url)[0] in {200, 303, 404}  # a page, for who is signed in
+    assert runs()["prod"] == "v1"
+
+
+def test_an_author_approves_nothing_of_their_own_and_merges_nothing(lab: Lab, outputs: dict[str, Any]) -> None:
+    request = environments.pull_request(outputs, environments.find(outputs, "prod"))
+    assert request is not None
+    path = f"{API}/pulls/{request.number}"
+    with pytest.raises(LabError, match="refuses"):
+        gitea(outputs, DEVELOPER).ask("POST", f"{path}/reviews", {"event": "APPROVED"})
+    for who in (DEVELOPER, RELEASER):  # not yet approved
+        with pytest.raises(LabError, match="refuses"):
+            gitea(outputs, who).ask("POST", f"{path}/merge", {"Do": "squash"})
+        with pytest.raises(LabError, match="refuses"):
+            gitea(outputs, who).ask("POST", f"{path}/merge", {"Do": "squash", "force_merge": True})
+    assert runs()["prod"] == "v1"
+
+
+def test_what_is_merged_waits_until_it_is_synced(lab: Lab, outputs: dict[str, Any]) -> None:
+    request = environments.pull_request(outputs, environments.find(outputs, "prod"))
+    assert request is not None
+    environments.approve(outputs, request)
+    words = "v2 waits to be synced: make approve ENV=prod"
+    eventually("prod is OutOfSync", lambda: words in status(lab), lambda: status(lab))
+    assert runs()["prod"] == "v1"
+    with pytest.raises(LabError, match=r"answered 403"):
+        argocd.signed_in(outputs, DEVELOPER).sync("prod", "")
+    assert "releaser has it synced" in lab.shell("make approve ENV=prod").stdout
+    assert runs() == {"dev": "v2", "staging": "v2", "prod": "v2"}
+    assert "approved by releaser" in lab.shell("make status").stdout
+
+
+def test_a_rollback_of_production_needs_an_approval_too(lab: Lab) -> None:
+    assert "waits for 1 approval" in lab.shell("make rollback ENV=prod").stdout
+    assert runs()["prod"] == "v2"
+    lab.shell("make approve ENV=prod")
+    assert runs() == {"dev": "v2", "staging": "v2", "prod": "v1"}
+
+
+def test_a_rollback_elsewhere_is_a_revert(lab: Lab) -> None:
+    lab.shell("make rollback ENV=staging")
+    assert runs() == {"dev": "v2", "staging": "v1", "prod": "v1"}
+    lab.shell("make promote TO=staging")
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("account", "branch"),
+    [(DEVELOPER, "main"), (RELEASER, "main"), (RELEASER, "env/dev")],
+)
+def test_nobody_pushes_to_a_branch_that_is_not_theirs(
+    lab: Lab, outputs: dict[str, Any], tmp_path: Path, account: str, branch: str
+) -> None:
+    with pytest.raises(LabError, match="does not let you push"):
+        change(outputs, account, branch, {"overlays/prod/x.yaml": "a: b\n"}, tmp_path)
+
+
+def test_who_reads_writes_nothing(lab: Lab, outputs: dict[str, Any], tmp_path: Path) -> None:
+    reader = outputs["gitReader"]
+    mine = {**outputs, "accounts": {reader["username"]: reader["password"]}}
+    with pytest.raises(LabError, match=r"does not let you push|does not accept|no repository"):
+        change(mine, reader["username"], "env/dev", {"overlays/dev/x.yaml": "a: b\n"}, tmp_path)
+    with pytest.raises(LabError, match="refuses"):
+        gitea(mine, reader["username"]).ask("POST", f"{API}/branches", {"new_branch_name": "mine"})
+
+
+def test_a_viewer_of_argocd_has_no_account_in_git(lab: Lab, outputs: dict[str, Any]) -> None:
+    with pytest.raises(LabError, match="refuses"):
+        gitea(outputs, VIEWER).ask("PUT", f"{API}/collaborators/{VIEWER}", {"permission": "write"})
+
+
+@pytest.mark.parametrize(
+    ("account", "method", "path", "body"),
+    [
+        (VIEWER, "POST", "applications/dev/sync", {}),
+        (DEVELOPER, "POST", "applications/prod/sync", {}),
+        (DEVELOPER, "POST", "applications/environments/sync", {}),
+        (RELEASER, "POST", "applications/dev/sync", {}),
+        (DEVELOPER, "DELETE", "applications/dev", None),
+        (DEVELOPER, "PATCH", "applications/dev", {"patch": '{"spec":{"project":"default"}}', "patchType": "merge"}),
+        (DEVELOPER, "POST", "projects", {"project": {"metadata": {"name": "mine"}, "spec": {}}}),
+        (DEVELOPER, "POST", "repositories", {"repo": "https://example.org/me/mine"}),
+        (RELEASER, "POST", "clusters", {"server": "https://example.org", "name": "mine"}),
+        (DEVELOPER, "POST", "applications/dev/resource/actions", "restart"),
+        (RELEASER, "POST", "account/viewer/token", {}),
+    ],
+)
+def test_argocd_refuses_what_an_account_may_not(  # noqa: PLR0913, PLR0917 - the table's columns
+    lab: Lab, outputs: dict[str, Any], account: str, method: str, path: str, body: object
+) -> None:
+    with pytest.raises(LabError, match=r"answered 40[034]"):
+        argocd.signed_in(outputs, account).ask(method, path, body)
+
+
+def test_nobody_is_the_administrator_and_nobody_opens_a_shell(lab: Lab, outputs: dict[str, Any]) -> None:
+    login = json.dumps({"username": "admin", "password": outputs["argocdPassword"]})
+    url = outputs["argocdUrl"]
+    assert answer(f"{url}api/v1/session", data=login, **{"Content-Type": "application/json"})[0] in {401, 403}
+    pod = lab.kubectl("-n", "dev", "get", "pods", "-o", "jsonpath={.items[0].metadata.name}")
+    token = argocd.signed_in(outputs, DEVELOPER).token
+    shell = f"{url}terminal?pod={pod}&container=flask-app&appName=dev&namespace=dev&projectName=dev&appNamespace=argocd"
+    assert answer(shell, Authorization=f"Bearer {token}")[0] in {400, 401, 403, 404}
+
+
+KINDS: Final[dict[str, dict[str, Any]]] = {
+    "Namespace": {"apiVersion": "v1", "metadata": {"name": "dev", "labels": {"a": "b"}}},
+    "ClusterRole": {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "mine"}, "rules": []},
+    "ResourceQuota": {"apiVersion": "v1", "metadata": {"name": "quota"}, "spec": {"hard": {"pods": "1000"}}},
+    "AppProject": {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "metadata": {"name": "dev", "namespace": "argocd"},
+        "spec": {"sourceRepos": ["*"]},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_push_can_not_bring_other_kinds(lab: Lab, outputs: dict[str, Any], tmp_path: Path, kind: str) -> None:
+    with git.cloned(replace(git.remote(outputs))) as clone:
+        text = (clone.root / "overlays/dev/kustomization.yaml").read_text(encoding="utf-8")
+    evil = yaml.safe_dump({"kind": kind, **KINDS[kind]})
+    # What Kustomize would put into dev it has to leave alone, as somebody would who tries.
+    wider = text.replace("- ../../base", "- ../../base\n- evil.yaml")
+    if kind == "AppProject":
+        wider = wider.replace("namespace: dev\n", "")
+    files = {"overlays/dev/evil.yaml": evil, "overlays/dev/kustomization.yaml": wider}
+    clone = change(outputs, DEVELOPER, "env/dev", files, tmp_path)
+    refused = ("not permitted in project", "do not match")
+    try:
+        eventually("a refusal", lambda: any(each in status(lab) for each in refused), lambda: status(lab))
+    finally:
+        clone.revert(["overlays/dev"])
+        clone.push()
+    eventually("dev is as before", lambda: "NOT OK" not in status(lab), lambda: status(lab))
+    assert runs()["dev"] == "v2"
+
+
+@pytest.mark.parametrize(
+    ("change_of", "words"),
+    [
+        (("project", "prod"), "may be in the one of its own name alone"),
+        (("project", "default"), "may be in the one of its own name alone"),
+        (("destination", {"server": "https://kubernetes.default.svc", "namespace": "argocd"}), "do not match"),
+        (("destination", {"server": "https://elsewhere.example", "namespace": "dev"}), "elsewhere.example"),
+        (("source", {"repoURL": "https://example.org/me/x", "path": ".", "targetRevision": "main"}), "not permitted"),
+    ],
+)
+def test_an_application_in_git_gets_no_further_even_when_it_was_approved(
+    lab: Lab, outputs: dict[str, Any], tmp_path: Path, change_of: tuple[str, Any], words: str
+) -> None:
+    source = replace(git.remote(outputs), revision="main", path="apps")
+    with git.cloned(source) as clone:
+        good = (clone.root / "apps/dev.yaml").read_text(encoding="utf-8")
+    evil = yaml.safe_load(good)
+    key, value = change_of
+    evil["spec"][key] = value
+    merge(outputs, {"apps/dev.yaml": yaml.safe_dump(evil)}, tmp_path / "evil")
+
+    def said() -> str:
+        found = [lab.get("application", "argocd", name)["status"] for name in ("environments", "dev")]
+        return json.dumps([[each.get("conditions"), each.get("operationState")] for each in found])
+
+    try:
+        eventually("it is refused", lambda: words in said(), said)
+        assert runs()["dev"] == "v2"
+    finally:
+        merge(outputs, {"apps/dev.yaml": good}, tmp_path / "good")
+    eventually("dev is as before", lambda: "NOT OK" not in status(lab), lambda: status(lab))
+
+
+def merge(outputs: dict[str, Any], files: dict[str, str], folder: Path) -> None:
+    """Bring files to the protected branch, with the approval of somebody who did not look."""
+    folder.mkdir()
+    change(outputs, DEVELOPER, "main", files, folder, to="attempt")
+    made = gitea(outputs, DEVELOPER).ask("POST", f"{API}/pulls", {"head": "attempt", "base": "main", "title": "x"})
+    request = environments.PullRequest(
+        number=made.body["number"], title="x", url=made.body["html_url"], head=made.body["head"]["sha"]
+    )
+    environments.approve(outputs, request)
+
+
+# --- loss, growth and the end ----------------------------------------------------------------------------------------
+
+
+def test_a_fourth_environment_is_one_entry_and_a_lost_cluster_comes_back_in_the_versions_of_git(lab: Lab) -> None:
+    run_("v2", "v2", "v1")
+    lab.run("k3d", "cluster", "delete", CLUSTER)
+    lab.set("environments", ENVIRONMENTS | {"qa": {"port": PORTS["qa"], "after": "dev"}})
+    lab.shell("make up")
+    run_("v2", "v2", "v1")
+    assert json.loads(answer(f"http://localhost:{PORTS['qa']}/")[1])["message"] == "v1"
+    lab.shell("make promote TO=qa")
+    assert json.loads(answer(f"http://localhost:{PORTS['qa']}/")[1])["message"] == "v2"
+
+
+def test_no_password_is_in_the_state_in_plain_text(lab: Lab) -> None:
+    state = lab.run("pulumi", "stack", "export", "--stack", "platform").stdout
+    found = lab.outputs()["accounts"]
+    assert set(found) == {DEVELOPER, RELEASER, VIEWER}
+    assert not [who for who, password in found.items() if password in state]
+
+
+def test_destroy_leaves_nothing_and_keeps_what_was_pushed(lab: Lab, before: dict[str, set[str]]) -> None:
+    said = lab.shell("make destroy")
+    assert "kept what was pushed to Git" in said.stdout + said.stderr
+    after = docker_things()
+    after["volumes"] -= {VOLUME}
+    assert {kind: names for kind in after if (names := after[kind] - before[kind])} == {}

@@ -1,0 +1,255 @@
+"""Environments as data: what the settings make of them, in the cluster, in Git, and of who may do what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from components.core.errors import LabError
+from components.gitops import manifests
+from components.gitops.environments import policy
+from devtools import graph
+from lab.commands import promote
+from lab.host import paths
+from lab.live import environments
+from tests.unit import fakes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.unit
+
+DEV = {"port": 30001}
+STAGING = {"port": 30011, "after": "dev"}
+PROD = {"port": 30021, "after": "staging", "sync": "manual", "approvals": 1}
+
+
+def refused(**settings: Any) -> str:  # noqa: ANN401 - any JSON
+    with pytest.raises(LabError) as error:
+        graph.build("platform", paths.ROOT, settings)
+    return str(error.value)
+
+
+@pytest.fixture(scope="module")
+def made(build: Callable[..., graph.Graph]) -> graph.Graph:
+    return build("platform")
+
+
+def inputs_of(made: graph.Graph, kind: str, name: str) -> dict[str, Any]:
+    (found,) = [
+        each.inputs
+        for each in made.nodes
+        if each.inputs.get("kind") == kind and each.inputs["metadata"]["name"] == name
+    ]
+    return found
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def test_their_order_is_said_by_what_comes_after_what() -> None:
+    # As the engine hands it over: Go sorts the keys.
+    found = fakes.outputs("platform", environments={"a-prod": {**PROD, "after": "dev"}, "dev": DEV})
+    assert [each["name"] for each in found["environments"]] == ["dev", "a-prod"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"dev": {**DEV, "port": 80}}, "environments.dev.port' -- VALUE"),
+        ({"dev": {**DEV, "sync": "sometimes"}}, "expected auto or manual"),
+        ({"dev": {**DEV, "approvals": -1}}, "expected 0 to 5 approvals"),
+        ({"dev": {}}, "expected a port"),
+        ({"dev": {**DEV, "colour": "blue"}}, "expected a port"),
+        ({"Dev": DEV}, "names are of lower case letters"),
+        ({"dev": DEV, "staging": {"port": 30011}}, "one environment alone without after"),
+        ({"dev": DEV, "staging": {**STAGING, "after": "nowhere"}}, "after of staging to name an environment"),
+        ({"a": {**STAGING, "after": "b"}, "b": {**DEV, "after": "a"}}, "after of a to name an environment"),
+        ({"dev": DEV, "staging": {**STAGING, "port": 30001}}, "a port of its own"),
+        ({"dev": {"port": 30002}}, "a port of its own, but iot:"),
+        ({"argocd": DEV}, "a name that no namespace"),
+        ({"kube-system": DEV}, "a name that no namespace"),
+        ("dev", "expected environments by name"),
+    ],
+)
+def test_what_is_wrong_with_them_is_said_before_anything_is_made(given: object, words: str) -> None:
+    said = refused(environments=given)
+    assert said.startswith("iot:environments is ")
+    assert words in said
+    assert "Fix: pulumi config set" in said
+
+
+def test_they_are_made_in_the_embedded_git_server_alone() -> None:
+    said = refused(gitUrl="https://example.org/me/iot")
+    assert "iot:gitUrl is 'https://example.org/me/iot'" in said
+    assert "pulumi config rm iot:gitUrl" in said
+
+
+# --- the cluster -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["dev", "staging", "prod"])
+def test_an_environment_can_change_its_own_namespace_alone(made: graph.Graph, name: str) -> None:
+    project = inputs_of(made, "AppProject", name)["spec"]
+    assert project["destinations"] == [{"server": "https://kubernetes.default.svc", "namespace": name}]
+    assert project["sourceRepos"] == ["http://git.iot.internal:3000/iot/gitops.git"]
+    assert project["clusterResourceWhitelist"] == []
+    assert {each["kind"] for each in project["namespaceResourceWhitelist"]} == {"Deployment", "Service"}
+    labels = inputs_of(made, "Namespace", name)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_every_environment_has_a_quota(made: graph.Graph) -> None:
+    quotas = [each.inputs for each in made.nodes if each.inputs.get("kind") == "ResourceQuota"]
+    assert {each["metadata"]["namespace"] for each in quotas} == {"dev", "staging", "prod"}
+
+
+def test_the_root_brings_applications_and_nothing_else(made: graph.Graph) -> None:
+    project = inputs_of(made, "AppProject", "environments")["spec"]
+    assert project["namespaceResourceWhitelist"] == [{"group": "argoproj.io", "kind": "Application"}]
+    application = inputs_of(made, "Application", "environments")["spec"]
+    assert (application["source"]["targetRevision"], application["source"]["path"]) == ("main", "apps")
+
+
+def test_what_git_brings_is_in_the_project_of_its_own_name(made: graph.Graph) -> None:
+    spec = inputs_of(made, "ValidatingAdmissionPolicy", "iot-applications")["spec"]
+    assert spec["failurePolicy"] == "Fail"
+    assert [each["expression"] for each in spec["validations"]] == ["object.spec.project == object.metadata.name"]
+    (rule,) = spec["matchConstraints"]["resourceRules"]
+    assert rule["operations"] == ["CREATE", "UPDATE"]
+    assert inputs_of(made, "ValidatingAdmissionPolicyBinding", "iot-applications")["spec"]["validationActions"] == [
+        "Deny"
+    ]
+
+
+def test_accounts_take_the_administrators_place(made: graph.Graph, build: Callable[..., graph.Graph]) -> None:
+    (release,) = made.of_type("kubernetes:helm.sh/v3:Release")
+    configs = release.inputs["values"]["configs"]
+    assert configs["cm"]["admin.enabled"] == "false"
+    assert {key: value for key, value in configs["cm"].items() if key.startswith("accounts.")} == {
+        "accounts.developer": "login",
+        "accounts.releaser": "login",
+        "accounts.viewer": "login",
+    }
+    assert configs["rbac"]["policy.default"] == ""
+    (plain,) = build("p3").of_type("kubernetes:helm.sh/v3:Release")
+    assert plain.inputs["values"]["configs"]["cm"]["admin.enabled"] == "true"
+    assert "policy.csv" not in plain.inputs["values"]["configs"]["rbac"]
+
+
+def test_who_may_sync_what_needs_an_approval_may_not_sync_the_rest() -> None:
+    found = environments.of(fakes.outputs("platform"))
+    lines = policy(tuple(found)).splitlines()  # type: ignore[arg-type] # has the same fields
+    syncs = {line for line in lines if ", sync, " in line}
+    assert syncs == {
+        "p, role:developer, applications, sync, dev/dev, allow",
+        "p, role:developer, applications, sync, staging/staging, allow",
+        "p, role:releaser, applications, sync, prod/prod, allow",
+    }
+    others = {line.split(", ")[3] for line in lines if line.startswith("p, ")} - {"sync"}
+    assert others == {"get"}
+
+
+def test_one_password_is_for_both_argocd_and_git(made: graph.Graph) -> None:
+    given = made.named("gitea-server").inputs["passwords"]
+    assert given["developer"] == {"secret": f"{graph.STAND_IN}-value-of-accounts-developer"}
+    secret = str(made.of_type("kubernetes:helm.sh/v3:Release")[0].inputs["values"]["configs"]["secret"])
+    assert f"{graph.STAND_IN}-bcrypt-of-accounts-developer" in secret
+    assert f"{graph.STAND_IN}-value-of-accounts-developer" not in secret
+
+
+# --- Git -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def repository(made: graph.Graph) -> dict[str, Any]:
+    found: dict[str, Any] = made.named("gitea-server").inputs["repositories"]["gitops"]
+    return found
+
+
+def test_each_branch_has_the_base_and_what_follows_it(repository: dict[str, Any]) -> None:
+    base = {"base/deployment.yaml", "base/kustomization.yaml"}
+    assert {branch: set(files) - base for branch, files in repository["branches"].items()} == {
+        "main": {"overlays/prod/kustomization.yaml", *(f"apps/{each}.yaml" for each in ("dev", "staging", "prod"))},
+        "env/dev": {"overlays/dev/kustomization.yaml"},
+        "env/staging": {"overlays/staging/kustomization.yaml"},
+    }
+    for files in repository["branches"].values():
+        assert base <= set(files)
+
+
+def test_an_application_follows_its_branch_and_is_in_its_own_project(repository: dict[str, Any]) -> None:
+    for name, branch in (("dev", "env/dev"), ("staging", "env/staging"), ("prod", "main")):
+        found = yaml.safe_load(repository["branches"]["main"][f"apps/{name}.yaml"])
+        assert (
+            found["metadata"]["name"] == found["spec"]["project"] == found["spec"]["destination"]["namespace"] == name
+        )
+        assert (found["spec"]["source"]["targetRevision"], found["spec"]["source"]["path"]) == (
+            branch,
+            f"overlays/{name}",
+        )
+        assert ("automated" in found["spec"]["syncPolicy"]) is (name != "prod")
+
+
+def test_an_overlay_says_the_version_and_the_port(repository: dict[str, Any]) -> None:
+    text = repository["branches"]["env/staging"]["overlays/staging/kustomization.yaml"]
+    found = yaml.safe_load(text)
+    assert found["images"] == [{"name": "iot-lab/flask-app-platform", "newTag": "v1"}]
+    assert yaml.safe_load(found["patches"][0]["patch"])[0]["value"] == 30011
+    changed = manifests.set_tag(text, "kustomization.yaml", "iot-lab/flask-app-platform", "1234567")
+    # A commit's ID of digits alone stays a text.
+    assert yaml.safe_load(changed)["images"][0]["newTag"] == "1234567"
+    assert [a for a, b in zip(text.splitlines(), changed.splitlines(), strict=True) if a != b] == ['  newTag: "v1"']
+
+
+def test_a_tag_without_quotes_gets_them_where_yaml_would_take_it_for_a_number() -> None:
+    text = "images:\n- name: a\n  newName: b/c\n  newTag: v1 # ours\n"
+    assert manifests.images(text, "kustomization.yaml") == ["b/c:v1"]
+    assert '  newTag: "1.10" # ours\n' in manifests.set_tag(text, "kustomization.yaml", "b/c", "1.10")
+    assert "  newTag: v2 # ours\n" in manifests.set_tag(text, "kustomization.yaml", "b/c", "v2")
+    with pytest.raises(LabError, match=r"No container in kustomization\.yaml runs the image b/d"):
+        manifests.set_tag(text, "kustomization.yaml", "b/d", "v2")
+
+
+def test_what_needs_an_approval_is_pushed_by_nobody(repository: dict[str, Any]) -> None:
+    rules = {each["branch"]: each for each in repository["rules"]}
+    assert rules["main"]["pushers"] == ["iot"]
+    assert (rules["main"]["approvals"], rules["main"]["approvers"]) == (1, ["releaser"])
+    assert rules["env/dev"]["pushers"] == rules["env/staging"]["pushers"] == ["developer"]
+    assert rules["**"]["force"]
+    assert not rules["main"]["force"]
+    assert repository["members"] == {"argocd": "read", "developer": "write", "releaser": "write"}
+
+
+# --- promotion -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "words"),
+    [
+        ("", "nowhere", r"there is no environment 'nowhere'.*there are dev, staging, prod"),
+        ("", "", "no environment was named"),
+        ("dev", "dev", "can't be promoted to itself"),
+        ("dev", "prod", r"prod takes its versions from staging.*make promote TO=staging first"),
+        ("staging", "dev", r"dev is the first environment.*make rollback ENV=dev"),
+        ("prod", "staging", r"prod comes after staging.*make rollback ENV=staging"),
+        ("", "dev", "dev is the first environment"),
+    ],
+)
+def test_a_version_goes_one_step_forward(source: str, to: str, words: str) -> None:
+    outputs = fakes.outputs("platform")
+    with pytest.raises(LabError, match=words):
+        promote.source_of(outputs, environments.find(outputs, to), source)
+
+
+def test_a_step_may_be_named_by_its_end_alone() -> None:
+    outputs = fakes.outputs("platform")
+    for source in ("", "staging"):
+        assert promote.source_of(outputs, environments.find(outputs, "prod"), source).name == "staging"
+
+
+def test_a_stack_without_environments_says_so() -> None:
+    with pytest.raises(LabError, match=r"^this stack has no environments.*STACK=platform"):
+        environments.find(fakes.outputs("p3"), "dev")
