@@ -70,6 +70,10 @@ approve: ## approve, merge and sync what waits for an environment: make approve 
 rollback: ## take an environment's last change back, through Git: make rollback ENV=prod
 	@$(READY) && $(LAB) rollback $(PART) $(ARGS) "$(ENV)"
 
+.PHONY: ci
+ci: ## the last runs of the app's pipeline, or the log of one: make ci RUN=3
+	@$(READY) && $(LAB) ci $(PART) $(RUN)
+
 .PHONY: clone
 clone: ## clone the repository that Argo CD follows: make clone DIR=../gitops
 	@$(READY) && $(LAB) clone $(PART) $(if $(DIR),"$(DIR)")

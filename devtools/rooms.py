@@ -30,6 +30,7 @@ ROOMS: Final = {
     "components/k3d": Room("K3s in Docker, and its images", (_CORE, _DOCKER)),
     "components/gitops": Room("Argo CD, the Git server and the manifests", (_CORE, _DOCKER)),
     "components/web": Room("web apps behind an Ingress", (_CORE,)),
+    "components/platform": Room("what a platform has beyond p3, a module each", (_CORE, _DOCKER, "components/gitops")),
     "components/parts": Room("what each part is made of", ("components",)),
     "policy": Room("the rules, and the policy pack", (_CORE,)),
     "lab/host": Room("this host: tools, downloads, what a stack needs", ("components",)),

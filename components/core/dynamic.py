@@ -16,6 +16,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvide
 from components.core.errors import LabError
 
 IMPLEMENTATIONS: Final = {
+    "ci-runner": "components.platform.runner_provider:RunnerProvider",
     "container": "components.docker.container_provider:ContainerProvider",
     "git-server": "components.gitops.git_provider:GitServerProvider",
     "image-presence": "components.docker.presence:PresenceProvider",

@@ -229,10 +229,15 @@ class ImageSettings(BaseModel, frozen=True):
     # In a registry, with its tag or, for an existing cluster, its digest; None means that app/ is built.
     reference: Maybe[Image] = Field(alias="appImage")
     version: str = Field(alias="appVersion")  # the one that p2 runs when app/ is built
+    ci: Flag = Field(alias="ci", description="true or false")  # whether versions come from CI, by the registry
+    registry_port: Whole = Field(alias="registryPort", ge=0, le=65535)
 
     @property
     def built(self) -> str:
         """The name of the image that is built; every stack has one of its own, which goes with it."""
+        if self.ci:
+            # What CI pushes to the registry has the name of what is built here, and another tag.
+            return f"localhost:{self.registry_port}/flask-app"
         # manifests/p3 names the image of the stack p3.
         return versions.APP_REPOSITORY if self.stack == "p3" else f"{versions.APP_REPOSITORY}-{self.stack.lower()}"
 
@@ -406,7 +411,9 @@ def load(
         settings = _validate(stack, raw | {each.key: defaults[each.key] for each in mistakes}, root)
     wrong = {each.key for each in mistakes}
     mistakes += [each for each in _check_together(settings, raw) if wrong.isdisjoint((each.key, *each.others))]
-    problems += [_problem(each, at, hidden=isinstance(raw[each.key], _Secret)) for each in mistakes]
+    # A key that is read for two subjects, or a port of two kinds, is wrong once.
+    once = {(each.key, str(each.value)): each for each in reversed(mistakes)}
+    problems += [_problem(each, at, hidden=isinstance(raw[each.key], _Secret)) for each in reversed(once.values())]
     if problems:
         raise all_of(problems)
     return settings
@@ -498,6 +505,7 @@ def _check_together(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mis
         yield from _check_git(raw)
         yield from _check_cluster(settings.cluster, raw)
         yield from _check_environments(settings, raw)
+        yield from _check_ci(settings, raw)
     else:
         yield from _check_addresses(settings.machines)
     if settings.part == "p2":
@@ -528,12 +536,9 @@ def _check_ports(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistak
     host_ports += [(settings.cluster.registry_port, "registryPort")] if settings.cluster.registry_port else []
     host_ports += [(number, "gitPorts") for number in ([] if raw["gitUrl"] else settings.git.ports)]
     # An existing cluster is reached at its node ports alone.
-    said = set()
     for ports in [node_ports] if raw["kubeconfig"] else [node_ports, host_ports]:
         for (one, its), (other, key) in itertools.combinations(ports, 2):
-            # An environment's is of both kinds, and in the way once.
-            if one == other and (key, other) not in said:
-                said.add((key, other))
+            if one == other:
                 yield _Mistake(key, other, f"a port of its own, but {PROJECT}:{its} has it", others=(its,))
 
 
@@ -587,6 +592,19 @@ def _check_environments(settings: Settings, raw: Mapping[str, str]) -> Iterator[
     for each in settings.environments:
         if each.name in RESERVED or each.name.startswith("kube-"):
             yield _Mistake("environments", each.name, "a name that no namespace or Application has yet")
+
+
+def _check_ci(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
+    if settings.image.ci and not settings.cluster.registry_port:
+        words = "a port for the registry that CI pushes to"
+        yield _Mistake("registryPort", 0, words, f"pulumi config set {PROJECT}:registryPort 5001", others=("ci",))
+    if settings.image.ci and settings.environments and settings.environments[0].approvals:
+        words = "no approvals for the first one, which CI releases to"
+        yield _Mistake("environments", settings.environments[0].name, words, others=("ci",))
+    for key in ("gitUrl", "kubeconfig", "appImage"):
+        if settings.image.ci and raw[key]:
+            words = "nothing, because CI runs beside the embedded Git server and builds the app"
+            yield _Mistake(key, raw[key], words, f"pulumi config rm {PROJECT}:{key}", others=("ci",))
 
 
 def _is_loopback(host: str) -> bool:

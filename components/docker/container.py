@@ -46,6 +46,7 @@ class ContainerSpec:
         temporary: folders that are lost when it ends; the rest of its file system can't be written.
         memory: at most, such as 512m.
         keeps: whether its volume outlives it, until `make clean`.
+        docker_socket: whether it may use the Docker engine that it runs on, which makes it root on this host.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ContainerSpec:
     temporary: list[str] = field(default_factory=list)
     memory: str
     keeps: bool = False
+    docker_socket: bool = False
 
     @property
     def config(self) -> str:
@@ -76,12 +78,20 @@ class ContainerSpec:
             *(f"--publish={each}" for each in self.ports),
             *(f"--env={key}={value}" for key, value in self.environment.items()),
             f"--volume={self.name}:{self.mount}",
+            *(self._socket() if self.docker_socket else ()),
             *(f"--tmpfs={each}" for each in self.temporary),
             # It comes back with Docker, unless somebody has stopped it.
             *("--restart=unless-stopped", f"--stop-timeout={END}"),
             *("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--memory={self.memory}"),
             *("--entrypoint=/bin/sh", self.image, "-c", self.script),
         ]
+
+    @staticmethod
+    def _socket() -> tuple[str, ...]:
+        scheme, _, path = engine.endpoint().partition("://")
+        # That of a desktop's engine is in the machine that it runs in, where it has the usual name.
+        there = path if scheme == "unix" and path.startswith(("/run/", "/var/run/")) else "/var/run/docker.sock"
+        return f"--volume={there}:{there}", f"--env=DOCKER_HOST=unix://{there}"
 
 
 def refuse_foreign(kind: str, name: str, stack: str, *, kept: bool = False) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pulumi
@@ -17,6 +17,9 @@ from components.core import versions
 from components.core.dynamic import Provider
 from components.core.errors import LabError
 from components.docker import engine as docker_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def engine() -> tuple[str, str] | None:
@@ -68,11 +71,15 @@ class AppImageArgs:
         context: the folder with the Dockerfile, relative to the project.
         repository: the image's name without a tag.
         versions: the tags; each is built with the build argument VERSION set to it.
+        dockerfile: relative to the project; empty for the one in the folder.
+        arguments: further build arguments.
     """
 
     context: str
     repository: str
     versions: tuple[str, ...]
+    dockerfile: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
 
 class AppImage(pulumi.ComponentResource):
@@ -112,13 +119,14 @@ class AppImage(pulumi.ComponentResource):
                 build=docker.DockerBuildArgs(
                     context=args.context,
                     platform=platform,
-                    dockerfile=f"{args.context}/Dockerfile",
+                    dockerfile=args.dockerfile or f"{args.context}/Dockerfile",
                     # Another generation after a loss makes the engine build it again.
                     args={
                         "VERSION": version,
                         "PYTHON_IMAGE": versions.PYTHON_IMAGE,
                         "GENERATION": presence.generation,
                         **package_index(),
+                        **args.arguments,
                     },
                 ),
                 opts=pulumi.ResourceOptions(

@@ -35,6 +35,7 @@ APPS: Final = "apps"  # the folder with them
 DEVELOPER: Final = "developer"  # sees all, and changes what needs no approval
 RELEASER: Final = "releaser"  # approves the rest, and syncs it
 VIEWER: Final = "viewer"  # sees all of Argo CD
+CI: Final = "ci"  # the user of Git that releases what CI has built
 ACCOUNTS: Final = (DEVELOPER, RELEASER, VIEWER)
 QUOTA: Final = {
     "pods": "10",
@@ -58,7 +59,7 @@ def overlay(environment: EnvironmentSettings) -> str:
 
 
 def repository(
-    environments: tuple[EnvironmentSettings, ...], base: Mapping[str, str], image: str, url: str
+    environments: tuple[EnvironmentSettings, ...], base: Mapping[str, str], image: str, url: str, *, ci: bool = False
 ) -> Repository:
     """Return the GitOps repository as it begins.
 
@@ -70,6 +71,7 @@ def repository(
         base: the manifests that all have in common, by file name.
         image: the app's, without a tag.
         url: of the repository, as Argo CD reaches it.
+        ci: whether CI pushes to the branch of the first one, and to no other.
     """
     common = {f"base/{name}": text for name, text in base.items()}
     common["base/kustomization.yaml"] = _dump(
@@ -88,20 +90,23 @@ def repository(
     return Repository(
         branches=branches,
         message="Run version v1 of the app",
-        members={READER: "read", DEVELOPER: "write", RELEASER: "write"},
-        rules=_rules(environments),
+        members={READER: "read", DEVELOPER: "write", RELEASER: "write"} | ({CI: "write"} if ci else {}),
+        rules=_rules(environments, (branch(environments[0]),) if ci else ()),
         kept=APPS,
     )
 
 
-def _rules(environments: tuple[EnvironmentSettings, ...]) -> tuple[Rule, ...]:
+def _rules(environments: tuple[EnvironmentSettings, ...], of_ci: tuple[str, ...]) -> tuple[Rule, ...]:
+    def pushers(name: str) -> tuple[str, ...]:
+        return (DEVELOPER, OWNER, *((CI,) if name in of_ci else ()))
+
     approvals = max((each.approvals for each in environments), default=0)
     return (
         # What Pulumi keeps there, it pushes as the owner, whose password nobody is shown.
         Rule(branch=EMBEDDED_BRANCH, pushers=(OWNER,), approvals=approvals, approvers=(RELEASER,)),
-        *(Rule(branch=branch(each), pushers=(DEVELOPER,)) for each in environments if not each.approvals),
+        *(Rule(branch=branch(each), pushers=pushers(branch(each))) for each in environments if not each.approvals),
         # Branches of people, for pull requests.
-        Rule(branch="**", pushers=(DEVELOPER, RELEASER), force=True),
+        Rule(branch="**", pushers=(DEVELOPER, RELEASER, OWNER), force=True),
     )
 
 

@@ -37,7 +37,8 @@ class GitServerProvider(ContainerProvider):
     Inputs: those of the container, ``SECRETS`` (``passwords`` by user), ``webhook_url``, ``setup`` (a digest of
     ``SETUP``), ``repositories`` (by name, each with the fields of ``Repository``), ``rights`` (what of these is kept so
     later, too), ``restore`` (whether to begin from the newest backups) and ``timeout`` (seconds).
-    Outputs: the inputs (to be marked secret by the resource: ``SECRETS``) and ``made_at`` (which engine has it).
+    Outputs: the inputs (to be marked secret by the resource: ``SECRETS``), ``made_at`` (which engine has it) and
+    ``data`` (when its volume was made).
     """
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
@@ -78,7 +79,8 @@ class GitServerProvider(ContainerProvider):
             fix = error.fix or f"`docker logs {wanted.name}`, or docs/troubleshooting.md"
             what = f"The Git server {wanted.name} can't be set up"
             raise LabError(what, why=f"{error.what}, {error.why}" if error.why else error.what, fix=fix) from error
-        return outs
+        there = containers.inspect("volume", wanted.name) or {}
+        return {**outs, "data": there.get("CreatedAt", "")}
 
 
 def set_up(wanted: ContainerSpec, props: Mapping[str, Any], backups: str) -> None:
@@ -101,9 +103,12 @@ def set_up(wanted: ContainerSpec, props: Mapping[str, Any], backups: str) -> Non
         gitea.ensure_user(mine, user, its_password)
     for name, repository in props["repositories"].items():
         gitea.ensure_repository(mine, name)
+        found = {key: props["passwords"][user] for key, user in repository["secrets"].items()}
+        gitea.ensure_workflows(mine, name, repository["variables"], found)
         _fill(Content(f"{server.url}/{gitea.OWNER}/{name}.git", password), name, repository, backups)
         gitea.ensure_rights(mine, name, repository["members"], repository["rules"])
-        gitea.ensure_webhook(mine, name, props["webhook_url"], props["webhook_secret"])
+        if repository["followed"]:
+            gitea.ensure_webhook(mine, name, props["webhook_url"], props["webhook_secret"])
 
 
 def _fill(content: Content, name: str, repository: Mapping[str, Any], backups: str) -> None:

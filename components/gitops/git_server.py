@@ -92,6 +92,9 @@ class Repository:
         members: read or write, by user.
         rules: what protects its branches.
         kept: a folder whose content stays what ``branches`` says; empty for none. All else is the users'.
+        followed: whether Argo CD is told of its pushes.
+        variables: what its workflows know.
+        secrets: what its workflows know and nobody is shown: the password of a user, by name.
     """
 
     branches: Mapping[str, Mapping[str, str]]
@@ -99,6 +102,9 @@ class Repository:
     members: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     kept: str = ""
+    followed: bool = True
+    variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +125,7 @@ class GitServerArgs:
         webhook_url: what is told of every push, on that network.
         webhook_secret: what the webhook is signed with, as a secret.
         timeout: seconds until it has to be ready.
+        actions: whether repositories have workflows.
     """
 
     container: str
@@ -134,6 +141,7 @@ class GitServerArgs:
     webhook_url: str
     webhook_secret: pulumi.Output[str]
     timeout: int
+    actions: bool = False
 
 
 class GitServer(pulumi.ComponentResource):
@@ -146,18 +154,24 @@ class GitServer(pulumi.ComponentResource):
 
     Attributes:
         passwords: by user, the owner's too; secrets.
+        push_url: where this host reaches it, without a slash at the end.
+        address: where what is on its network reaches it, likewise.
+        data: changes when it has lost its data.
+        ready: what has to be there before it can be asked for anything.
     """
 
     def __init__(self, name: str, args: GitServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:git:GitServer", name, {"container": args.container, "pushUrl": args.push_url}, opts)
-        self._args = args
         own = pulumi.ResourceOptions(parent=self)
         # The reader's is named so since before there were others.
         resources = {OWNER: "owner", READER: "reader"}
         self.passwords = {
             user: RandomSecret(f"{name}-{resources.get(user, user)}", own).value for user in (OWNER, *args.users)
         } | dict(args.people)
+        self.push_url, self.address = args.push_url, f"http://{HOST}:{HTTP}"
         self._server = _Server(f"{name}-server", args, self.passwords, own)
+        self.data: pulumi.Output[str] = self._server.data
+        self.ready: list[pulumi.Resource] = [self._server]
         self.register_outputs({"pushUrl": args.push_url, "repositories": sorted(args.repositories)})
 
     def repository(self, name: str, *, writer: str = OWNER) -> GitRepository:
@@ -169,18 +183,20 @@ class GitServer(pulumi.ComponentResource):
         """
         return GitRepository(
             url=url(name),
-            push_url=f"{self._args.push_url}/{OWNER}/{name}.git",
+            push_url=f"{self.push_url}/{OWNER}/{name}.git",
             username=READER,
             password=self.passwords[READER],
             ssh_key=None,
             push_username=writer,
             push_password=self.passwords[writer],
-            ready=[self._server],
+            ready=self.ready,
         )
 
 
 class _Server(Resource, module="git", name="Server"):
     """The container, its data, and what is set up in it."""
+
+    data: pulumi.Output[str]
 
     def __init__(
         self,
@@ -204,6 +220,7 @@ class _Server(Resource, module="git", name="Server"):
                 "restore": args.restore,
                 "timeout": args.timeout,
                 "made_at": None,
+                "data": None,
             },
             pulumi.ResourceOptions.merge(
                 opts,
@@ -225,6 +242,8 @@ def _rights(repository: Repository) -> dict[str, Any]:
     """Return what of a repository stays as it is wanted, in whatever way its users change the rest."""
     return {
         "members": dict(repository.members),
+        "variables": dict(repository.variables),
+        "secrets": dict(repository.secrets),
         "rules": [asdict(each) for each in repository.rules],
         "branches": sorted(repository.branches),
         "kept": {
@@ -247,18 +266,19 @@ def container(args: GitServerArgs) -> ContainerSpec:
         ports=[f"{args.bind_address}:{port}:{HTTP}" for port in args.ports],
         mount=DATA,
         script=START,
-        environment=_settings(urlsplit(args.webhook_url).hostname or ""),
+        environment=_settings(urlsplit(args.webhook_url).hostname or "", actions=args.actions),
         # Its configuration is with its data.
         temporary=["/tmp", "/etc/gitea"],  # noqa: S108 - in the container
         memory="512m",
     )
 
 
-def _settings(webhook_host: str) -> dict[str, str]:
+def _settings(webhook_host: str, *, actions: bool) -> dict[str, str]:
     """Return Gitea's settings (https://docs.gitea.com/administration/config-cheat-sheet) as environment variables.
 
     Args:
         webhook_host: the only host that webhooks may reach.
+        actions: whether repositories have workflows; what these use is here, too, and on no other server.
     """
     return {
         "GITEA_APP_INI": f"{DATA}/app.ini",
@@ -277,7 +297,8 @@ def _settings(webhook_host: str) -> dict[str, str]:
         "GITEA__service__REQUIRE_SIGNIN_VIEW": "true",
         "GITEA__openid__ENABLE_OPENID_SIGNIN": "false",
         "GITEA__repository__DEFAULT_BRANCH": EMBEDDED_BRANCH,
-        "GITEA__actions__ENABLED": "false",
+        "GITEA__actions__ENABLED": str(actions).lower(),
+        **({"GITEA__actions__DEFAULT_ACTIONS_URL": "self"} if actions else {}),
         "GITEA__packages__ENABLED": "false",
         "GITEA__cron__ENABLED": "false",
         "GITEA__log__LEVEL": "Warn",

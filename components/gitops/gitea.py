@@ -167,6 +167,26 @@ def _protection(rule: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def ensure_workflows(server: Gitea, name: str, variables: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    """Tell the workflows of a repository what they have to know; without anything, it has none that need it.
+
+    Args:
+        server: the Gitea, as its administrator.
+        name: of the repository.
+        variables: by name.
+        secrets: by name.
+    """
+    if variables or secrets:
+        # It may be older than that.
+        server.ask("PATCH", f"/repos/{OWNER}/{name}", {"has_actions": True})
+    for key, value in variables.items():
+        path = f"/repos/{OWNER}/{name}/actions/variables/{key}"
+        there = server.ask("GET", path, also=(HTTPStatus.NOT_FOUND,)).status != HTTPStatus.NOT_FOUND
+        server.ask("PUT" if there else "POST", path, {"name": key, "value": value})
+    for key, value in secrets.items():
+        server.ask("PUT", f"/repos/{OWNER}/{name}/actions/secrets/{key}", {"data": value})
+
+
 def ensure_webhook(server: Gitea, name: str, url: str, secret: str) -> None:
     """Have something told of every push to a repository; webhooks of the repository's users stay.
 

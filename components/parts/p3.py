@@ -23,6 +23,8 @@ from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
 from components.k3d.provider import Found
 from components.k3d.registry import Registry, RegistryArgs
+from components.platform import pipeline
+from components.platform.runner import CiRunner, CiRunnerArgs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +74,9 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
         ),
     )
     passwords = people.passwords if people else {}
-    repository = _repository(settings, root, argo, passwords)
+    repository, server = _repository(settings, root, argo, passwords)
+    if settings.image.ci and server:
+        _ci(settings, root, server, beside)
     ready = [*repository.ready, *images.app(), *beside]
     if settings.environments:
         Environments(
@@ -138,6 +142,7 @@ def _cluster(settings: Settings) -> Cluster:
     host_ports += settings.git.ports if embedded else ()
     host_ports += [wanted.registry_port] if wanted.registry_port else []
     beside = {_git_container(settings): False} if embedded else {}
+    beside |= {_runner_container(settings): False} if settings.image.ci else {}
     beside |= {registry.container_name(wanted.name): True} if wanted.registry_port else {}
     preflight.check_k3d(wanted, host_ports, settings.stack, beside, preview=is_dry_run())
     args = K3dClusterArgs(settings=wanted, ports=ports, stack=settings.stack, timeout=settings.timeout)
@@ -198,11 +203,11 @@ class _Images:
 
 def _repository(
     settings: Settings, root: Path, argo: ArgoCd, people: Mapping[str, pulumi.Output[str]]
-) -> GitRepository:
+) -> tuple[GitRepository, GitServer | None]:
     """Return the repository that is set, or the one of an embedded Git server, which does not wait for the cluster."""
     git = settings.git
     if git.url:
-        return GitRepository(
+        theirs = GitRepository(
             url=git.url,
             push_url=git.url,
             username=git.username,
@@ -212,6 +217,7 @@ def _repository(
             push_password=None,
             ready=[],
         )
+        return theirs, None
     wanted, container = settings.cluster, _git_container(settings)
     if not is_dry_run() and not containers.inspect("container", container):
         found = Found(wanted.name)
@@ -226,8 +232,9 @@ def _repository(
             bind_address=wanted.bind_address,
             ports=git.ports,
             push_url=f"http://{wanted.node_host}:{git.ports[0]}",
-            users=(READER,),
+            users=(READER, environments.CI) if settings.image.ci else (READER,),
             people=people,
+            actions=settings.image.ci,
             repositories=_repositories(settings, root),
             restore=git.restore,
             webhook_url=f"http://k3d-{wanted.name}-server-0:{settings.argocd_port.node_port}/api/webhook",
@@ -236,24 +243,52 @@ def _repository(
         ),
     )
     if settings.environments:
-        return server.repository(environments.REPOSITORY, writer=environments.DEVELOPER)
-    return server.repository(REPOSITORY)
+        return server.repository(environments.REPOSITORY, writer=environments.DEVELOPER), server
+    return server.repository(REPOSITORY), server
 
 
 def _repositories(settings: Settings, root: Path) -> dict[str, Repository]:
     """Return what the embedded Git server begins with."""
+    base, image, ci = _manifests(settings, root), settings.image.repository, settings.image.ci
     if settings.environments:
-        base = _manifests(settings, root)
-        url = git_server.url(environments.REPOSITORY)
-        begun = environments.repository(settings.environments, base, settings.image.repository, url)
-        return {environments.REPOSITORY: begun}
-    folder = settings.git.path.rstrip("/")
-    files = {f"{folder}/{name}": text for name, text in _manifests(settings, root).items()}
-    return {
-        REPOSITORY: Repository(
-            branches={EMBEDDED_BRANCH: files}, message="Run version v1 of the app", members={READER: "read"}
+        name, first = environments.REPOSITORY, settings.environments[0]
+        branch, folder = environments.branch(first), environments.overlay(first)
+        begun = environments.repository(settings.environments, base, image, git_server.url(name), ci=ci)
+    else:
+        name, branch, folder = REPOSITORY, EMBEDDED_BRANCH, settings.git.path.rstrip("/")
+        begun = Repository(
+            branches={branch: {f"{folder}/{file}": text for file, text in base.items()}},
+            message="Run version v1 of the app",
+            members={READER: "read"} | ({environments.CI: "write"} if ci else {}),
         )
-    }
+    if not ci:
+        return {name: begun}
+    members = {environments.DEVELOPER: "write"} if settings.environments else {}
+    code = pipeline.repository(
+        root, runs=image, gitops=git_server.url(name), branch=branch, path=folder, members=members
+    )
+    return {name: begun, pipeline.REPOSITORY: code}
+
+
+def _ci(settings: Settings, root: Path, server: GitServer, registry_: list[pulumi.Resource]) -> None:
+    """Make what runs the app's pipeline."""
+    CiRunner(
+        "ci-runner",
+        CiRunnerArgs(
+            container=_runner_container(settings),
+            network=settings.cluster.name,
+            stack=settings.stack,
+            git=server,
+            repository=pipeline.REPOSITORY,
+            image=pipeline.image(root, settings.stack),
+            depends_on=[*server.ready, *registry_],
+        ),
+    )
+
+
+def _runner_container(settings: Settings) -> str:
+    """Return the name of the CI runner's container and volume."""
+    return f"{settings.cluster.name}-runner"
 
 
 def _git_container(settings: Settings) -> str:
@@ -311,6 +346,8 @@ def _outputs(
         "kubeconfig": cluster.kubeconfig,
         "next": "make status; make release VERSION=v2; make password",
     }
+    if settings.image.ci:
+        found["ci"] = {"repository": f"http://{settings.cluster.node_host}:{settings.git.ports[0]}/iot/app.git"}
     if settings.environments:
         # What p3's commands do, they do in the first one.
         first = settings.environments[0]

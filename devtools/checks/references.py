@@ -27,6 +27,7 @@ NAMED: Final = {
     "secretKeyRef": ("Secret", "name"),
     "secretRef": ("Secret", "name"),
 }
+ALWAYS: Final = ("kube-public",)  # namespaces that every cluster has, and that ours use
 Keys = tuple[str | int, ...]
 
 
@@ -38,7 +39,7 @@ def findings(objects: Sequence[Object], namespaces: Sequence[str] = ()) -> Itera
         namespaces: those that are there besides.
     """
     there = {(each.content.get("kind"), _namespace(each), _metadata(each).get("name")) for each in objects}
-    there |= {("Namespace", None, each) for each in namespaces}
+    there |= {("Namespace", None, each) for each in (*namespaces, *ALWAYS)}
     seen = set()
     for each in objects:
         key = (each.content.get("kind"), _namespace(each), _metadata(each).get("name"))

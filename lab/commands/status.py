@@ -20,7 +20,7 @@ from components.gitops import application_status
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
 from lab.live import answers as live
-from lab.live import application, environments, git, manifest_tags, stack
+from lab.live import application, environments, git, manifest_tags, pipeline, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -93,6 +93,9 @@ def of(outputs: Mapping[str, Any]) -> list[Line]:
             names += ["application", "git", "app"]
             name, _ = application.of(outputs)
             asked += [lambda: in_argocd(config, name), lambda: in_git(outputs), lambda: running(outputs["appUrl"])]
+        if "ci" in outputs:
+            names.append("ci")
+            asked.append(lambda: last_run(outputs))
         if "routes" in outputs:
             names.append("routes")
             asked.append(lambda: routes(config, outputs["nodes"][0]["address"]))
@@ -167,6 +170,19 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     fix = "" if ok else application_status.hopeless(status) or f"wait a moment, or {environments.look(which.name)}"
     more = "; ".join([found + waits, *problems, *([f"Git has {wanted}"] if version != wanted and not waits else [])])
     return Line(name=which.name, ok=ok or bool(waits and healthy), found=more, fix=fix, value=version)
+
+
+def last_run(outputs: Mapping[str, Any]) -> Line:
+    """Tell what became of the last push of the app's code.
+
+    Args:
+        outputs: the stack's, with secrets.
+    """
+    last = next(iter(pipeline.runs(outputs, 1)), None)
+    if not last:
+        return Line(name="ci", ok=True, found="nothing was pushed to the app yet")
+    fix = f"make ci RUN={last.number}"
+    return Line(name="ci", ok=last.state != "failure", found=str(last), fix=fix)
 
 
 def in_argocd(config: Path, name: str) -> Line:
@@ -252,7 +268,8 @@ def _compared(lines: list[Line]) -> list[Line]:
 
 def _urls(outputs: Mapping[str, Any]) -> dict[str, str]:
     urls = {name: outputs[key] for name, key in (("App", "appUrl"), ("Argo CD", "argocdUrl")) if key in outputs}
-    return urls | ({"Git": outputs["git"]["url"]} if "git" in outputs else {})
+    urls |= {"Git": outputs["git"]["url"]} if "git" in outputs else {}
+    return urls | ({"Code": outputs["ci"]["repository"]} if "ci" in outputs else {})
 
 
 def shown(line: Line, *, colour: bool) -> str:

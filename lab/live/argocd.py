@@ -40,6 +40,8 @@ class ArgoCd:
             LabError: it does not answer, or it refuses.
         """
         headers = {"Authorization": f"Bearer {self.token}"}
+        if body is None and method != "GET":
+            body = {}  # it takes JSON alone
         answer = http.ask(f"{self.url}api/v1/{path}", method=method, headers=headers, body=body, timeout=SECONDS)
         if not http.ok(answer):
             said = answer.body.get("message") or answer.short

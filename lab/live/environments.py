@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from components.core import names
+from components.core import names, wait
 from components.core.errors import LabError
 from components.gitops import gitea
 from components.gitops.environments import DEVELOPER, RELEASER, REPOSITORY
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BASE: Final = "base"  # the folder that all environments have in common
+MERGE: Final = 30.0  # seconds until Git knows whether something can be merged
 OPEN: Final = "?state=open&limit=50"
 
 
@@ -98,8 +99,17 @@ def server(outputs: Mapping[str, Any], account: str) -> gitea.Gitea:
         outputs: the stack's, with secrets.
         account: one of those that it has passwords of.
     """
+    return at(outputs).of(account, outputs["accounts"][account])
+
+
+def at(outputs: Mapping[str, Any]) -> gitea.Gitea:
+    """Return the stack's Git server, as nobody yet.
+
+    Args:
+        outputs: the stack's.
+    """
     address = urlsplit(outputs["git"]["url"])
-    return gitea.Gitea(f"{address.scheme}://{address.netloc}").of(account, outputs["accounts"][account])
+    return gitea.Gitea(f"{address.scheme}://{address.netloc}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,13 +186,27 @@ def approve(outputs: Mapping[str, Any], request: PullRequest) -> str:
         LabError: it needs more approvals, or it conflicts with what was merged since.
     """
     theirs, path = server(outputs, RELEASER), f"{_api()}/pulls/{request.number}"
-    theirs.ask("POST", f"{path}/reviews", {"event": "APPROVED", "commit_id": request.head})
+
+    def looked_at() -> None:
+        # What is approved before that counts for nothing a moment later.
+        if not theirs.ask("GET", path).body["mergeable"]:
+            raise LabError("Git does not say that it can be merged", why="it conflicts with what was merged since")
+
+    # One commit for each change, which one revert takes back.
+    merge = {"Do": "squash", "head_commit_id": request.head}
     try:
-        # One commit for each change, which one revert takes back.
-        theirs.ask("POST", f"{path}/merge", {"Do": "squash", "head_commit_id": request.head})
+        wait.until(looked_at, timeout=MERGE, every=0.2)
+        theirs.ask("POST", f"{path}/reviews", {"event": "APPROVED", "commit_id": request.head})
+        wait.until(
+            lambda: theirs.ask("POST", f"{path}/merge", merge),
+            timeout=MERGE,
+            every=0.5,
+            # It has not looked yet whether there is a conflict.
+            also=lambda error: "try again later" in str(error),
+        )
     except LabError as error:
         fix = f"look at {request.url}; promote again, on top of what is there now, when it conflicts"
-        raise LabError(f"{request.title!r} is approved, and can't be merged", why=error.why, fix=fix) from error
+        raise LabError(f"{request.title!r} can't be merged", why=error.why, fix=fix) from error
     return str(theirs.ask("GET", path).json["merge_commit_sha"])
 
 

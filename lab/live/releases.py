@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from components.core import http_client as http
 from components.core import kube, versions
 from components.core.errors import LabError
 from components.gitops import manifests
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
     from lab.live.environments import Environment
 
+# https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests, and Docker's own kinds
+MANIFESTS: Final = ", ".join(
+    f"application/vnd.{each}+json"
+    for each in (
+        *("oci.image.index.v1", "oci.image.manifest.v1"),
+        *("docker.distribution.manifest.v2", "docker.distribution.manifest.list.v2"),
+    )
+)
 TIMEOUT: Final = 300.0  # seconds until the app must answer: a slow network may have to pull its image
 EVERY: Final = 0.1  # seconds between two looks at the app
 # Seconds in which nothing but the version has to answer: at first, the pods of the version before answer in turns with
@@ -152,9 +161,20 @@ def check_name(version: str) -> None:
 def check_exists(version: str, image: str) -> None:
     """Stop when the cluster can't have an image of that version, because it is built here and not as that.
 
+    What CI builds is in the registry beside the cluster.
+
     Raises:
         LabError: says which versions there are.
     """
+    host, _, name = image.partition("/")
+    if host.startswith("localhost:") and version not in versions.APP_VERSIONS:
+        found = http.ask(f"http://{host}/v2/{name}/manifests/{version}", method="HEAD", headers={"Accept": MANIFESTS})
+        if not http.ok(found):
+            raise LabError(
+                f"there is no image {image}:{version} in the registry",
+                why=f"it answered {found.status}; what CI has built is there, as the commit",
+                fix="make ci STACK=platform shows what was built",
+            )
     # A stack of another name than p3 builds an image that is named after it.
     built = image == versions.APP_REPOSITORY or image.startswith(f"{versions.APP_REPOSITORY}-")
     if built and version not in versions.APP_VERSIONS:

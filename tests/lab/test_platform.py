@@ -16,7 +16,7 @@ from components.core import versions
 from components.core.errors import LabError
 from components.gitops.environments import DEVELOPER, RELEASER, VIEWER
 from components.k3d import volumes
-from lab.live import argocd, environments, git
+from lab.live import argocd, environments, git, pipeline
 from tests.lab.lab import Lab, answer, docker_things, eventually
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.k3d]
 
 CLUSTER: Final = "iot-platform-test"
 GIT: Final = f"{CLUSTER}-git"
+RUNNER: Final = f"{CLUSTER}-runner"
+REGISTRY: Final = f"{CLUSTER}-registry"
 VOLUME: Final = next(
     iter(volumes.of({"metadata": {"name": CLUSTER}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}).values())
 )
@@ -43,8 +45,10 @@ SETTINGS: Final[dict[str, Any]] = {
     "apiPort": 17550,
     "argocdPorts": [19080],
     "gitPorts": [19003],
+    "registryPort": 19001,
     "environments": ENVIRONMENTS,
 }
+DEPLOYMENT: Final = "namespace=dev&resourceName=flask-app&version=v1&kind=Deployment&group=apps"
 API: Final = "/repos/iot/gitops"
 
 
@@ -66,8 +70,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
         made.pulumi("destroy", "--skip-preview", check=False)
         for command in (
             ["k3d", "cluster", "delete", CLUSTER],
-            ["docker", "rm", "--force", "--volumes", GIT],
-            ["docker", "volume", "rm", "--force", GIT, VOLUME],
+            ["docker", "rm", "--force", "--volumes", GIT, RUNNER, REGISTRY],
+            ["docker", "volume", "rm", "--force", GIT, VOLUME, RUNNER, REGISTRY],
             ["docker", "network", "rm", CLUSTER],
         ):
             made.run(*command, check=False)
@@ -211,6 +215,75 @@ def test_a_rollback_elsewhere_is_a_revert(lab: Lab) -> None:
     lab.shell("make promote TO=staging")
 
 
+# --- CI --------------------------------------------------------------------------------------------------------------
+
+
+def push_code(lab: Lab, outputs: dict[str, Any], old: str, new: str, folder: Path) -> str:
+    """Change the app's page as a developer, push, and return the commit."""
+    source = git.Remote(
+        url=outputs["ci"]["repository"],
+        revision="main",
+        path="app",
+        username=DEVELOPER,
+        password=outputs["accounts"][DEVELOPER],
+    )
+    clone = git.Clone(source, folder / "app")
+    page = clone.root / "app/templates/index.html"
+    text = page.read_text(encoding="utf-8")
+    assert old in text
+    page.write_text(text.replace(old, new), encoding="utf-8")
+    commit = clone.commit("Say it otherwise")
+    clone.push()
+    return commit
+
+
+def last(outputs: dict[str, Any], commit: str) -> str:
+    """Return what became of a commit."""
+    return next((each.state for each in pipeline.runs(outputs, 5) if each.commit == commit), "nothing yet")
+
+
+def test_code_that_is_pushed_is_live_in_dev_and_goes_on_from_there(
+    lab: Lab, outputs: dict[str, Any], tmp_path: Path
+) -> None:
+    commit = push_code(lab, outputs, "which one answers next", "who answers next", tmp_path)
+    version = commit[:12]
+    eventually("dev runs it", lambda: runs()["dev"] == version, lambda: str(runs()) + last(outputs, commit))
+    assert runs()["staging"] == "v2"
+    eventually("it is done", lambda: last(outputs, commit) == "success", lambda: last(outputs, commit))
+    found = gitea(outputs, DEVELOPER).ask("GET", f"/repos/iot/app/commits/{commit}/status").body
+    assert found["state"] == "success"
+    assert f"{version} 'Say it otherwise'" in lab.shell("make ci").stdout
+    assert "71 passed" in lab.shell("make ci RUN=1").stdout
+    lab.shell("make promote TO=staging")
+    assert runs()["staging"] == version
+    lab.shell("make promote TO=prod")
+    lab.shell("make approve ENV=prod")
+    assert runs() == dict.fromkeys(ENVIRONMENTS, version)
+    for name in ("dev", "staging", "prod"):
+        lab.shell(f"make rollback ENV={name}")
+    lab.shell("make approve ENV=prod")
+    run_("v2", "v2", "v1")
+
+
+def test_a_build_that_fails_pushes_nothing_and_changes_nothing(
+    lab: Lab, outputs: dict[str, Any], tmp_path: Path
+) -> None:
+    before_ = runs()
+    commit = push_code(lab, outputs, "<h1>", "<h1>!", tmp_path)
+    eventually("it fails", lambda: last(outputs, commit) == "failure", lambda: last(outputs, commit))
+    assert "failure" in fails_with_output(lab, "make status")
+    assert runs() == before_
+    image = f"http://{outputs['image'].partition('/')[0]}/v2/flask-app/manifests/{commit[:12]}"
+    assert answer(image)[0] == 404
+    assert "there is no image" in fails(lab, f"make release VERSION={commit[:12]}")
+
+
+def fails_with_output(lab: Lab, line: str) -> str:
+    done = lab.shell(line, check=False)
+    assert done.returncode != 0
+    return done.stdout
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +324,7 @@ def test_a_viewer_of_argocd_has_no_account_in_git(lab: Lab, outputs: dict[str, A
         (DEVELOPER, "POST", "projects", {"project": {"metadata": {"name": "mine"}, "spec": {}}}),
         (DEVELOPER, "POST", "repositories", {"repo": "https://example.org/me/mine"}),
         (RELEASER, "POST", "clusters", {"server": "https://example.org", "name": "mine"}),
-        (DEVELOPER, "POST", "applications/dev/resource/actions", "restart"),
+        (DEVELOPER, "POST", f"applications/dev/resource/actions?{DEPLOYMENT}", "restart"),
         (RELEASER, "POST", "account/viewer/token", {}),
     ],
 )
@@ -374,5 +447,5 @@ def test_destroy_leaves_nothing_and_keeps_what_was_pushed(lab: Lab, before: dict
     said = lab.shell("make destroy")
     assert "kept what was pushed to Git" in said.stdout + said.stderr
     after = docker_things()
-    after["volumes"] -= {VOLUME}
+    after["volumes"] -= {VOLUME, REGISTRY}
     assert {kind: names for kind in after if (names := after[kind] - before[kind])} == {}

@@ -131,7 +131,8 @@ def straight(way: str) -> list[tuple[float, float, float]]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_picture_is_small_enough_to_be_read_on_a_page(generated: dict[str, str], stack: str) -> None:
     width = int(re.findall(r'viewBox="0 0 (\d+) ', generated[f"{stack}.svg"])[0])
-    assert width <= 1000
+    # The platform has a fourth box in a row: it is shown at three quarters of its size where 900 pixels are left.
+    assert width <= (1200 if stack == "platform" else 1000)
     assert "…" not in generated[f"{stack}.svg"]
 
 

@@ -196,9 +196,9 @@ def test_an_application_follows_its_branch_and_is_in_its_own_project(repository:
 def test_an_overlay_says_the_version_and_the_port(repository: dict[str, Any]) -> None:
     text = repository["branches"]["env/staging"]["overlays/staging/kustomization.yaml"]
     found = yaml.safe_load(text)
-    assert found["images"] == [{"name": "iot-lab/flask-app-platform", "newTag": "v1"}]
+    assert found["images"] == [{"name": "localhost:5001/flask-app", "newTag": "v1"}]
     assert yaml.safe_load(found["patches"][0]["patch"])[0]["value"] == 30011
-    changed = manifests.set_tag(text, "kustomization.yaml", "iot-lab/flask-app-platform", "1234567")
+    changed = manifests.set_tag(text, "kustomization.yaml", "localhost:5001/flask-app", "1234567")
     # A commit's ID of digits alone stays a text.
     assert yaml.safe_load(changed)["images"][0]["newTag"] == "1234567"
     assert [a for a, b in zip(text.splitlines(), changed.splitlines(), strict=True) if a != b] == ['  newTag: "v1"']
@@ -217,10 +217,12 @@ def test_what_needs_an_approval_is_pushed_by_nobody(repository: dict[str, Any]) 
     rules = {each["branch"]: each for each in repository["rules"]}
     assert rules["main"]["pushers"] == ["iot"]
     assert (rules["main"]["approvals"], rules["main"]["approvers"]) == (1, ["releaser"])
-    assert rules["env/dev"]["pushers"] == rules["env/staging"]["pushers"] == ["developer"]
+    assert rules["env/staging"]["pushers"] == ["developer", "iot"]
+    assert rules["env/dev"]["pushers"] == ["developer", "iot", "ci"]
+    assert "ci" not in rules["**"]["pushers"]
     assert rules["**"]["force"]
     assert not rules["main"]["force"]
-    assert repository["members"] == {"argocd": "read", "developer": "write", "releaser": "write"}
+    assert repository["members"] == {"argocd": "read", "developer": "write", "releaser": "write", "ci": "write"}
 
 
 # --- promotion -------------------------------------------------------------------------------------------------------
