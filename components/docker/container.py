@@ -6,18 +6,22 @@ else's, which is said before anything is made, and left alone.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from components.core import wait
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.docker import engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STACK_LABEL: Final = "iot.stack"  # which stack made it
 PROJECT_LABEL: Final = "iot.project"  # the folder of the project that made it
@@ -197,15 +201,21 @@ def ensure_network(name: str, stack: str) -> None:
         name: of the network.
         stack: whose it is.
     """
-    if inspect("network", name):
-        return
-    try:
-        given = [f"--label={STACK_LABEL}={stack}", f"--label={PROJECT_LABEL}={PROJECT}"]
-        engine.ask("network", "create", *given, name)
-    except CommandError:
-        # What else is made at the same time may have been quicker.
+    # All that is on it is made at the same time, and Docker makes two of one name for two who ask at once.
+    with _alone():
         if not inspect("network", name):
-            raise
+            given = [f"--label={STACK_LABEL}={stack}", f"--label={PROJECT_LABEL}={PROJECT}"]
+            engine.ask("network", "create", *given, name)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other process of this project is here."""
+    folder = Path(PROJECT) / ".lab"
+    folder.mkdir(exist_ok=True)
+    with (folder / "network.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+        yield
 
 
 def leave_network(name: str, stack: str) -> None:

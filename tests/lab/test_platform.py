@@ -374,7 +374,7 @@ def test_a_push_can_not_bring_other_kinds(lab: Lab, outputs: dict[str, Any], tmp
     finally:
         clone.revert(["overlays/dev"])
         clone.push()
-    eventually("dev is as before", lambda: "NOT OK" not in status(lab), lambda: status(lab))
+    eventually("dev is as before", lambda: "NOT OK  dev" not in status(lab), lambda: status(lab))
     assert runs()["dev"] == "v2"
 
 
@@ -408,7 +408,7 @@ def test_an_application_in_git_gets_no_further_even_when_it_was_approved(
         assert runs()["dev"] == "v2"
     finally:
         merge(outputs, {"apps/dev.yaml": good}, tmp_path / "good")
-    eventually("dev is as before", lambda: "NOT OK" not in status(lab), lambda: status(lab))
+    eventually("dev is as before", lambda: "NOT OK  dev" not in status(lab), lambda: status(lab))
 
 
 def merge(outputs: dict[str, Any], files: dict[str, str], folder: Path) -> None:
