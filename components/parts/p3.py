@@ -273,7 +273,7 @@ def _repositories(settings: Settings, root: Path) -> dict[str, Repository]:
 def _ci(settings: Settings, root: Path, server: GitServer, registry_: list[pulumi.Resource]) -> None:
     """Make what runs the app's pipeline."""
     CiRunner(
-        "ci-runner",
+        "ci",
         CiRunnerArgs(
             container=_runner_container(settings),
             network=settings.cluster.name,

@@ -52,13 +52,13 @@ class CiRunner(pulumi.ComponentResource):
 
     So who may push to the repository is root on this host, as everybody is who may use Docker on it: ADR 15.
 
-    Type token ``iot:platform:CiRunner``. Makes an ``AppImage`` named ``{name}-image`` and a dynamic resource named
+    Type token ``iot:platform:CiRunner``. Makes an ``AppImage`` named like it and a dynamic resource named
     ``{name}-container``.
     """
 
     def __init__(self, name: str, args: CiRunnerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:platform:CiRunner", name, {"repository": args.repository}, opts)
-        image = AppImage(f"{name}-image", args.image, pulumi.ResourceOptions(parent=self))
+        image = AppImage(name, args.image, pulumi.ResourceOptions(parent=self))
         (reference,) = image.references.values()
         own = pulumi.ResourceOptions(parent=self, depends_on=args.depends_on)
         runner = _Runner(f"{name}-container", args, reference, own)
