@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pulumi.dynamic import DiffResult
@@ -10,6 +11,7 @@ from pulumi.dynamic import DiffResult
 from components.core import http_client as http
 from components.core import wait
 from components.core.errors import LabError
+from components.core.run import CommandError
 from components.docker import container as containers
 from components.docker import container_provider, engine
 from components.docker.container_provider import ContainerProvider, spec
@@ -24,6 +26,8 @@ SECRETS: Final = ("owner_password",)
 COMPARED: Final = (*container_provider.FIELDS, *SECRETS, "repository", "label", "git")
 # https://gitea.dev/actions-proto-def: Connect, which takes JSON as well.
 REGISTER: Final = "/api/actions/runner.v1.RunnerService/Register"
+# Every job has it, and ours leave it empty; what else runs Actions on this host uses one of the same name.
+CACHE: Final = "act-toolcache"
 SECONDS: Final = 60.0  # for the container to take its registration
 
 
@@ -42,11 +46,20 @@ class RunnerProvider(ContainerProvider):
             return DiffResult(changes=True, replaces=["name"], delete_before_replace=True)
         return DiffResult(changes=container_provider.differs(_olds, _news, COMPARED), stables=["name", "stack"])
 
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Remove it, and the volume that it gives to all jobs, unless that was there before."""
+        wanted = container_provider.here(_props)
+        containers.remove(wanted)
+        if (containers.labels("volume", CACHE) or {}).get(containers.STACK_LABEL) == wanted.stack:
+            with suppress(CommandError):  # somebody else's runner has it by now
+                engine.ask("volume", "rm", CACHE)
+
     def _made(self, props: dict[str, Any]) -> dict[str, Any]:
         """Make the container, and register it anew."""
         wanted = spec(props)
         if containers.inspect("container", wanted.name):
             engine.ask("container", "rm", "--force", wanted.name)  # it reads its registration at its start
+        containers.ensure_volume(CACHE, stack=wanted.stack)
         outs = super()._made(props)
         given = json.dumps(register(wanted, props))
         # As a whole: the runner begins as soon as there is one.

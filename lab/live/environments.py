@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BASE: Final = "base"  # the folder that all environments have in common
+SETTLE: Final = 10.0  # seconds until it has taken in what was pushed last
 MERGE: Final = 30.0  # seconds until Git knows whether something can be merged
 OPEN: Final = "?state=open&limit=50"
 
@@ -194,15 +195,19 @@ def approve(outputs: Mapping[str, Any], request: PullRequest) -> str:
 
     # One commit for each change, which one revert takes back.
     merge = {"Do": "squash", "head_commit_id": request.head}
+
+    def approved_and_merged() -> None:
+        theirs.ask("POST", f"{path}/reviews", {"event": "APPROVED", "commit_id": request.head})
+        theirs.ask("POST", f"{path}/merge", merge)
+
     try:
         wait.until(looked_at, timeout=MERGE, every=0.2)
-        theirs.ask("POST", f"{path}/reviews", {"event": "APPROVED", "commit_id": request.head})
+        # Gitea takes a push in after it has answered, and an approval from before that counts for nothing then.
         wait.until(
-            lambda: theirs.ask("POST", f"{path}/merge", merge),
-            timeout=MERGE,
-            every=0.5,
-            # It has not looked yet whether there is a conflict.
-            also=lambda error: "try again later" in str(error),
+            approved_and_merged,
+            timeout=SETTLE,
+            every=1,
+            also=lambda error: any(words in str(error) for words in ("try again later", "not have enough approvals")),
         )
     except LabError as error:
         fix = f"look at {request.url}; promote again, on top of what is there now, when it conflicts"
