@@ -2,8 +2,8 @@
 #
 #   make up STACK=p3 ARGS="--config iot:pollInterval=60"
 #
-# STACK is p1, p2, p3 or platform (p3 when not set); ARGS is handed on to the tool that a target runs. Make gives what is set on
-# its command line to the environment, too: make up INSTALL_DOCKER=1
+# STACK is p1, p2, p3 or platform (p3 when not set); ARGS is handed on to the tool that a target runs. Make gives what
+# is set on its command line to the environment, too: make up INSTALL_DOCKER=1
 SHELL := /bin/sh
 STACK ?= p3
 PART = --stack $(STACK)
@@ -87,8 +87,8 @@ ssh: ## a shell in a machine of p1 or p2: make ssh STACK=p1 MACHINE=agent
 	@$(READY) && $(LAB) ssh $(PART) $(if $(MACHINE),--machine "$(MACHINE)") -- $(ARGS)
 
 .PHONY: kubectl
-kubectl: ## kubectl in a stack's cluster: make kubectl ARGS="get nodes"
-	@$(READY) && $(LAB) kubectl $(PART) -- $(ARGS)
+kubectl: ## kubectl in a stack's cluster: make kubectl ARGS="get nodes"; CLUSTER=prod for a further one
+	@$(READY) && $(LAB) kubectl $(PART) $(if $(CLUSTER),--cluster "$(CLUSTER)") -- $(ARGS)
 
 .PHONY: plan
 plan: ## a stack's resources as a tree, without any tool

@@ -158,8 +158,8 @@ def _computed(type_: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
         return {"imageName": inputs["imageName"], "repoDigest": f"{inputs['imageName']}@sha256:{'0' * 64}"}
     if type_.startswith("pulumi-python:"):
         return {key: _dynamic(key, kind, name) for key, kind in _outputs_of(type_).items() if key not in inputs}
-    if type_ == "kubernetes:core/v1:Secret" and "stringData" not in inputs:
-        return {"data": {"password": base64.b64encode(STAND_IN.encode()).decode()}}
+    if inputs.get("type") == "kubernetes.io/service-account-token":
+        return {"data": {key: base64.b64encode(STAND_IN.encode()).decode() for key in ("token", "ca.crt")}}
     return {}
 
 

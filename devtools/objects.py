@@ -29,11 +29,13 @@ class Object:
         source: the resource's name in the program, or the file.
         content: the object as in YAML; a secret value is ``{"secret": value}``.
         node: where it stands in the file; None without one.
+        cluster: the provider of the cluster that it is in; empty for what Git holds.
     """
 
     source: str
     content: dict[str, Any]
     node: yaml.Node | None = None
+    cluster: str = ""
 
     @property
     def name(self) -> str:
@@ -88,7 +90,10 @@ def made_by(graph: Graph) -> list[Node]:
 
 def of_program(graph: Graph) -> list[Object]:
     """Return the objects that a stack's program would create, in the order of their steps."""
-    return [Object(source=f"{graph.stack} {node.name}", content=copy.deepcopy(node.inputs)) for node in made_by(graph)]
+    return [
+        Object(source=f"{graph.stack} {node.name}", content=copy.deepcopy(node.inputs), cluster=node.provider)
+        for node in made_by(graph)
+    ]
 
 
 def releases(graph: Graph) -> list[Node]:

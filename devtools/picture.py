@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from devtools.graph import Graph, Node
 
 WIDTH, TITLE, LINE, PAD = 264, 26, 17, 9  # of a box, its title, a line of text in it, its inner edge; in pixels
-ROW_GAP, GAP, MARGIN, LANE = 44, 26, 24, 12  # between rows, in a row, around all; the width of an arrow's own lane
+ROW_GAP, GAP, MARGIN, LANE = 44, 20, 24, 12  # between rows, in a row, around all; the width of an arrow's own lane
 LEGEND: Final = 780  # the width of the legend
 SWEEPS: Final = 12  # how often the order in the rows is improved; it settles after a few
 CHARACTERS: Final = 38  # that fit into a box's line
@@ -158,13 +158,20 @@ def _arrange(boxes: dict[str, _Box], paths: list[list[str]]) -> list[list[_Box]]
         down = sweep % 2 == 0
         for row in rows if down else reversed(rows):
             _improve(row, boxes, before if down else after)
-    left = min(box.x for row in rows for box in row)
-    y = float(MARGIN)
+    widest = max(rows, key=_width)
+    left, y = widest[0].x, float(MARGIN)
     for row in rows:
+        # No row stands out beside the widest one.
+        inside = max(left, min(row[0].x, left + _width(widest) - _width(row)))
+        offset = inside - row[0].x + MARGIN - left
         for box in row:
-            box.x, box.y = box.x + MARGIN - left, y
+            box.x, box.y = box.x + offset, y
         y += max(box.height for box in row) + ROW_GAP
     return rows
+
+
+def _width(row: list[_Box]) -> float:
+    return row[-1].x + row[-1].width - row[0].x
 
 
 def _improve(row: list[_Box], boxes: dict[str, _Box], others: dict[str, list[str]]) -> None:

@@ -467,10 +467,17 @@ def quantities(resource: Resource, _context: Context) -> Iterator[Problem]:
                 yield at, f"{name} requests more {what} than its limit {resources['limits'][what]}; request less"
 
 
-def no_rights(resource: Resource, _context: Context) -> Iterator[Problem]:
-    """Give nobody rights in the Kubernetes API, which no pod of ours asks."""
-    if resource.type.startswith("kubernetes:rbac.authorization.k8s.io/"):
+def no_rights(resource: Resource, context: Context) -> Iterator[Problem]:
+    """Give nobody rights in the Kubernetes API, which no pod asks, but Argo CD in an environment's namespace."""
+    if not resource.type.startswith("kubernetes:rbac.authorization.k8s.io/"):
+        return
+    metadata = _map(resource.inputs.get("metadata"))
+    of_argocd = metadata.get("name") == names.ARGOCD_ACCOUNT and metadata.get("namespace") in context.environments
+    if resource.kind not in {"Role", "RoleBinding"} or not of_argocd:
         yield ("kind",), f"a {resource.kind} gives rights in the cluster, and no pod here needs any; leave it out"
+    for keys, value in _leaves(resource.inputs.get("rules"), ("rules",)):
+        if value == "*" or value in {"secrets", "serviceaccounts", "roles", "rolebindings"}:
+            yield keys, f"it gives Argo CD rights to {value}; name the kinds that Git may bring"
 
 
 def narrow_project(resource: Resource, _context: Context) -> Iterator[Problem]:

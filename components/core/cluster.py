@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -96,6 +97,25 @@ class ExistingCluster(pulumi.ComponentResource):
             identity=provider.id,
         )
         self.register_outputs({"identity": provider.id})
+
+
+def server_of(args: ExistingClusterArgs) -> str:
+    """Return where a cluster's API answers, for what is not on this host.
+
+    Raises:
+        LabError: it answers on this host alone, or there is no such context.
+    """
+    text, context = _kubeconfig(args)
+    content = yaml.safe_load(text)
+    named = next(each["context"]["cluster"] for each in content["contexts"] if each["name"] == context)
+    server = str(next(each["cluster"]["server"] for each in content["clusters"] if each["name"] == named))
+    if urlsplit(server).hostname in {"localhost", "127.0.0.1", "::1", "0.0.0.0"}:  # noqa: S104 - compared
+        raise LabError(
+            f"The cluster of {args.kubeconfig} answers at {server}",
+            why="that is this host alone, and Argo CD, which is in a cluster of its own, can't reach it",
+            fix="name its address on the network in the kubeconfig",
+        )
+    return server
 
 
 def _identity(path: Path, context: str) -> str | None:

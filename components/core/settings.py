@@ -60,6 +60,7 @@ K3S_SECRETS: Final = (
     "etcd-s3-session-token",
     "vpn-auth",
 )
+NAME: Final = 32  # characters that a k3d cluster's name has at most
 RESERVED: Final = ("argocd", "default", "environments")  # which no environment can be named
 _CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -126,7 +127,7 @@ def _with_host(app: object) -> object:
 
 
 def _with_port(environment: object) -> object:
-    known = {"port", "after", "sync", "approvals"}
+    known = {"port", "after", "sync", "approvals", "cluster"}
     if not isinstance(environment, dict) or not {"port"} <= set(environment) <= known:
         words = 'a port, and after, sync and approvals where there are any, such as {"port": 30011, "after": "dev"}'
         raise PydanticCustomError("expected", words)
@@ -145,6 +146,18 @@ def _environments(raw: str) -> tuple[EnvironmentSettings, ...]:
     if [each.after for each in ordered].count("") > 1:
         raise PydanticCustomError("expected", "one environment alone without after, in which a version comes first")
     return tuple(ordered)
+
+
+def _with_api(cluster: object) -> object:
+    if not isinstance(cluster, dict) or set(cluster) not in ({"apiPort"}, {"kubeconfig"}, {"kubeconfig", "context"}):
+        words = 'an apiPort for one that k3d makes, such as {"apiPort": 6551}, or the kubeconfig of an existing one'
+        raise PydanticCustomError("expected", words)
+    return cluster
+
+
+def _clusters(raw: str, info: ValidationInfo[Path]) -> tuple[FurtherClusterSettings, ...]:
+    found = _CLUSTERS.validate_python(raw, context=info.context).items()
+    return tuple(each.model_copy(update={"name": name}) for name, each in sorted(found))
 
 
 def _apps(raw: str) -> tuple[AppSettings, ...]:
@@ -253,7 +266,7 @@ class ClusterSettings(BaseModel, frozen=True):
 
     name: str = Field(
         alias="clusterName",
-        max_length=32,
+        max_length=NAME,
         pattern=f"^{_LABEL}$",
         description="a name of at most 32 lower case letters, digits and -",
     )
@@ -312,6 +325,17 @@ class GitSettings(BaseModel, frozen=True):
     restore: Flag = Field(alias="gitRestore", description="true or false")
 
 
+class FurtherClusterSettings(BaseModel, frozen=True):
+    """A cluster besides Argo CD's own: one that k3d makes, or an existing one."""
+
+    name: str = ""  # what environments call it
+    api_port: int = Field(  # of this host, for its Kubernetes API; 0 for an existing one
+        0, alias="apiPort", strict=True, ge=0, le=65535, description="a port from 1 to 65535"
+    )
+    kubeconfig: Annotated[Path | None, _existing("a kubeconfig", Path.is_file)] = None
+    context: Maybe[str] = None
+
+
 class EnvironmentSettings(BaseModel, frozen=True):
     """A namespace that follows a branch of the GitOps repository."""
 
@@ -322,6 +346,7 @@ class EnvironmentSettings(BaseModel, frozen=True):
     # Which one a version comes from; empty for the first.
     after: str = Field("", strict=True, description="the name of the environment that a version comes from")
     sync: Literal["auto", "manual"] = Field("auto", description="auto or manual")
+    cluster: str = Field("", strict=True, description="the name of one of iot:clusters")  # empty for Argo CD's own
     # How many others have to approve a change; its branch is protected when there are any.
     approvals: int = Field(0, strict=True, ge=0, le=5, description="0 to 5 approvals")
 
@@ -352,19 +377,34 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     environments: Annotated[tuple[EnvironmentSettings, ...], PlainValidator(_environments)] = Field(
         alias="environments", description="environments by name; names are of lower case letters, digits and -"
     )
+    # Where environments can be besides Argo CD's own cluster; those that no environment is in are not made.
+    clusters: Annotated[tuple[FurtherClusterSettings, ...], PlainValidator(_clusters)] = Field(
+        alias="clusters", description="clusters by name; names are of lower case letters, digits and -"
+    )
     argocd_chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
         alias="argocdChart"
     )
     poll_interval: Whole = Field(alias="pollInterval", ge=10, le=3600)  # seconds between Argo CD's looks at Git
 
+    @property
+    def further_clusters(self) -> tuple[FurtherClusterSettings, ...]:
+        """The clusters besides Argo CD's own that environments are in."""
+        used = {each.cluster for each in self.environments}
+        return tuple(each for each in self.clusters if each.name in used)
+
 
 _K3S_ARGS: Final = TypeAdapter(Json[tuple[K3sArgument, ...]])
 _APPS: Final = TypeAdapter(Json[dict[AppName, Annotated[AppSettings, BeforeValidator(_with_host)]]])
 _ENVIRONMENTS: Final = TypeAdapter(Json[dict[AppName, Annotated[EnvironmentSettings, BeforeValidator(_with_port)]]])
+_CLUSTERS: Final = TypeAdapter(Json[dict[AppName, Annotated[FurtherClusterSettings, BeforeValidator(_with_api)]]])
 _SUBJECTS: Final[dict[str, Any]] = {
     name: field.annotation for name, field in Settings.model_fields.items() if not field.alias and name != "stack"
 }
-_INSIDE: Final = {**AppSettings.model_fields, **EnvironmentSettings.model_fields}
+_INSIDE: Final = {
+    **AppSettings.model_fields,
+    **EnvironmentSettings.model_fields,
+    **{field.alias or name: field for name, field in FurtherClusterSettings.model_fields.items()},
+}
 KEYS: Final = {
     field.alias: field
     for model in (Settings, *_SUBJECTS.values())
@@ -530,6 +570,7 @@ def _check_ports(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistak
     services["argocd"] = settings.argocd_port
     node_ports = [(port.node_port, f"{name}NodePort") for name, port in services.items()]
     host_ports = [(settings.cluster.api_port, "apiPort")]
+    host_ports += [(each.api_port, "clusters") for each in settings.further_clusters if each.api_port]
     host_ports += [(number, f"{name}Ports") for name, port in services.items() for number in port.host_ports]
     node_ports += [(each.port, "environments") for each in settings.environments]
     host_ports += [(each.port, "environments") for each in settings.environments]
@@ -589,7 +630,21 @@ def _check_environments(settings: Settings, raw: Mapping[str, str]) -> Iterator[
         key = "gitUrl" if raw["gitUrl"] else "kubeconfig"
         words = "nothing, because the branches, users and rules of environments are made in the embedded Git server"
         yield _Mistake(key, raw[key], words, f"pulumi config rm {PROJECT}:{key}", others=("environments",))
+    known = {each.name: each for each in settings.clusters}
+    for cluster in settings.further_clusters:
+        if len(f"{settings.cluster.name}-{cluster.name}") > NAME:
+            words = f"a name that has at most {NAME} characters behind {settings.cluster.name}-"
+            yield _Mistake("clusters", cluster.name, words, others=("clusterName",))
+        if cluster.kubeconfig and settings.image.ci:
+            words = "false, because the existing cluster can't reach the registry of this host that CI pushes to"
+            yield _Mistake("ci", "true", words, f"pulumi config set {PROJECT}:ci false", others=("clusters",))
+        elif cluster.kubeconfig and not raw["appImage"]:
+            words = "an image in a registry, because an existing cluster can't be given a built one"
+            yield _Mistake("appImage", "", words, others=("clusters",))
     for each in settings.environments:
+        if each.cluster and each.cluster not in known:
+            words = f"one of iot:clusters ({', '.join(known) or 'there is none'}) as the cluster of {each.name}"
+            yield _Mistake("environments", each.cluster, words, others=("clusters",))
         if each.name in RESERVED or each.name.startswith("kube-"):
             yield _Mistake("environments", each.name, "a name that no namespace or Application has yet")
 

@@ -33,6 +33,8 @@ class GitOpsProjectArgs:
         app: the app in it, which is all that is reached from outside.
         port: of the app's containers.
         argocd: the release that knows the kind.
+        target: the cluster that the namespace is in; None for the one that Argo CD runs in.
+        server: where Argo CD reaches that.
     """
 
     cluster: Cluster
@@ -41,6 +43,8 @@ class GitOpsProjectArgs:
     app: str
     port: int
     argocd: pulumi.Resource
+    target: Cluster | None = None
+    server: str = IN_CLUSTER
 
 
 class GitOpsProject(pulumi.ComponentResource):
@@ -59,9 +63,10 @@ class GitOpsProject(pulumi.ComponentResource):
         super().__init__(
             "iot:argocd:GitOpsProject", name, {"repository": args.repository, "namespace": args.namespace}, opts
         )
-        namespace = pods.namespace(f"{name}-namespace", args.namespace, args.cluster, self)
+        target = args.target or args.cluster
+        namespace = pods.namespace(f"{name}-namespace", args.namespace, target, self)
         only = {"app.kubernetes.io/name": args.app}
-        policies = pods.reachable(f"{name}-ingress", namespace, only, args.port, args.cluster.inside(self))
+        policies = pods.reachable(f"{name}-ingress", namespace, only, args.port, target.inside(self))
         project = kubernetes.apiextensions.CustomResource(
             f"{name}-project",
             api_version="argoproj.io/v1alpha1",
@@ -70,7 +75,7 @@ class GitOpsProject(pulumi.ComponentResource):
             spec={
                 "description": "One repository, one namespace, and the kinds that the app needs",
                 "sourceRepos": [args.repository],
-                "destinations": [{"server": IN_CLUSTER, "namespace": args.namespace}],
+                "destinations": [{"server": args.server, "namespace": args.namespace}],
                 "clusterResourceWhitelist": [],
                 "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in KINDS],
             },
@@ -186,7 +191,14 @@ class GitOpsApp(pulumi.ComponentResource):
 
 
 def application_spec(  # noqa: PLR0913 - what an Application can be told
-    *, repository: str, revision: str, path: str, project: str, namespace: str, automated: bool = True
+    *,
+    repository: str,
+    revision: str,
+    path: str,
+    project: str,
+    namespace: str,
+    automated: bool = True,
+    server: str = IN_CLUSTER,
 ) -> dict[str, Any]:
     """Return the spec of an Application that makes a namespace equal to a folder in Git.
 
@@ -197,6 +209,7 @@ def application_spec(  # noqa: PLR0913 - what an Application can be told
         project: name of the AppProject.
         namespace: where it goes.
         automated: whether Argo CD does it by itself, also after changes by hand; otherwise somebody has to ask for it.
+        server: the cluster that it goes to.
     """
     retry = {
         "limit": 10,
@@ -207,7 +220,7 @@ def application_spec(  # noqa: PLR0913 - what an Application can be told
     return {
         "project": project,
         "source": {"repoURL": repository, "targetRevision": revision, "path": path},
-        "destination": {"server": IN_CLUSTER, "namespace": namespace},
+        "destination": {"server": server, "namespace": namespace},
         "syncPolicy": {"automated": {"prune": True, "selfHeal": True}, "retry": retry} if automated else {},
     }
 
@@ -222,6 +235,7 @@ def healthy(  # noqa: PLR0913 - what is waited for, where, and how long
     triggers: list[pulumi.Input[str]],
     opts: pulumi.ResourceOptions,
     by_hand: bool = False,
+    target: Cluster | None = None,
 ) -> command.local.Command:
     """Wait until an Application is Synced and Healthy.
 
@@ -233,7 +247,8 @@ def healthy(  # noqa: PLR0913 - what is waited for, where, and how long
         timeout: seconds.
         triggers: what it is waited for again when it is another.
         opts: the parent, and what comes before.
-        by_hand: whether nobody but people syncs it; one that was never synced is synced once.
+        by_hand: whether nobody but people syncs it; one of which its cluster has nothing is synced once.
+        target: the cluster with its pods; None for the one that it is in itself.
     """
     more = pulumi.ResourceOptions(
         deleted_with=cluster.lifetime,
@@ -252,7 +267,13 @@ def healthy(  # noqa: PLR0913 - what is waited for, where, and how long
             "APP_NAMESPACE": namespace,
             "TIMEOUT": str(timeout),
             **({"BY_HAND": "true"} if by_hand else {}),
+            **({"APP_KUBECONFIG_TEXT": target.kubeconfig} if target else {}),
         },
-        triggers=[cluster.identity, *triggers, module_hash(WAIT, "components.gitops.application_status")],
+        triggers=[
+            cluster.identity,
+            *([target.identity] if target else []),
+            *triggers,
+            module_hash(WAIT, "components.gitops.application_status"),
+        ],
         opts=pulumi.ResourceOptions.merge(opts, more),
     )

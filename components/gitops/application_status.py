@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GOOD: Final = "Synced and Healthy"
+LOOK: Final = "argocd.argoproj.io/refresh"  # the annotation that asks for it
 EVENTS: Final = 10  # the last ones that are shown
 # What no waiting puts right, and what does.
 HOPELESS: Final = {
@@ -39,14 +40,21 @@ def other_image(application: dict[str, Any]) -> str:
     )
 
 
-def was_asked(application: dict[str, Any]) -> bool:
-    """Tell whether an Application was ever asked to be synced."""
-    return bool(application.get("operation") or application["status"].get("operationState"))
+def has_nothing(application: dict[str, Any]) -> bool:
+    """Tell whether the cluster has nothing of an Application, and Argo CD was not asked to change that."""
+    status = application["status"]
+    missing = status.get("health", {}).get("status") == "Missing"
+    return missing and not application.get("operation") and not is_running(status)
 
 
-def was_synced(status: dict[str, Any]) -> bool:
-    """Tell whether an Application was ever synced."""
-    return bool(status.get("history"))
+def is_to_be_looked_at(application: dict[str, Any]) -> bool:
+    """Tell whether Argo CD was asked to look once more, and has not done so yet."""
+    return LOOK in (application.get("metadata", {}).get("annotations") or {})
+
+
+def last_synced(status: dict[str, Any]) -> str:
+    """Return the commit that an Application was synced to last; empty when it never was."""
+    return str((status.get("history") or [{}])[-1].get("revision", ""))
 
 
 def is_healthy(status: dict[str, Any]) -> bool:

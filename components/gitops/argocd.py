@@ -119,6 +119,8 @@ def chart_configs(poll_interval: int, accounts: tuple[str, ...] = (), policy: st
             "users.anonymous.enabled": "false",
             "timeout.reconciliation": f"{poll_interval}s",
             "timeout.reconciliation.jitter": "0s",
+            # In a cluster that it may not read all of, Argo CD leaves out the kinds that are refused to it.
+            "resource.respectRBAC": "normal",
         },
         # Who is signed in and has no role gets nothing.
         "rbac": {"policy.default": ""} | ({"policy.csv": policy} if policy else {}),

@@ -12,6 +12,7 @@ import yaml
 from components.core import names
 from components.core.settings import EMBEDDED_BRANCH
 from components.gitops.application import (
+    IN_CLUSTER,
     GitOpsApp,
     GitOpsAppArgs,
     GitOpsProject,
@@ -21,6 +22,7 @@ from components.gitops.application import (
 )
 from components.gitops.git_server import READER, Repository, Rule
 from components.gitops.gitea import OWNER
+from components.gitops.remote_cluster import RemoteCluster, RemoteClusterArgs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,8 +60,14 @@ def overlay(environment: EnvironmentSettings) -> str:
     return f"overlays/{environment.name}"
 
 
-def repository(
-    environments: tuple[EnvironmentSettings, ...], base: Mapping[str, str], image: str, url: str, *, ci: bool = False
+def repository(  # noqa: PLR0913 - what it begins with
+    environments: tuple[EnvironmentSettings, ...],
+    base: Mapping[str, str],
+    image: str,
+    url: str,
+    *,
+    servers: Mapping[str, str],
+    ci: bool = False,
 ) -> Repository:
     """Return the GitOps repository as it begins.
 
@@ -71,6 +79,7 @@ def repository(
         base: the manifests that all have in common, by file name.
         image: the app's, without a tag.
         url: of the repository, as Argo CD reaches it.
+        servers: where Argo CD reaches the clusters that they are in, by name; but for its own.
         ci: whether CI pushes to the branch of the first one, and to no other.
     """
     common = {f"base/{name}": text for name, text in base.items()}
@@ -86,7 +95,7 @@ def repository(
     for each in environments:
         its = branches.setdefault(branch(each), dict(common))
         its[f"{overlay(each)}/kustomization.yaml"] = _overlay(each, image)
-        branches[EMBEDDED_BRANCH][f"{APPS}/{each.name}.yaml"] = _application(each, url)
+        branches[EMBEDDED_BRANCH][f"{APPS}/{each.name}.yaml"] = _application(each, url, servers)
     return Repository(
         branches=branches,
         message="Run version v1 of the app",
@@ -125,7 +134,7 @@ def _overlay(environment: EnvironmentSettings, image: str) -> str:
     )
 
 
-def _application(environment: EnvironmentSettings, url: str) -> str:
+def _application(environment: EnvironmentSettings, url: str, servers: Mapping[str, str]) -> str:
     spec = application_spec(
         repository=url,
         revision=branch(environment),
@@ -133,6 +142,7 @@ def _application(environment: EnvironmentSettings, url: str) -> str:
         project=environment.name,
         namespace=environment.name,
         automated=environment.sync == "auto",
+        server=servers.get(environment.cluster, IN_CLUSTER),
     )
     metadata = {
         "name": environment.name,
@@ -179,11 +189,27 @@ def policy(environments: tuple[EnvironmentSettings, ...]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FurtherCluster:
+    """A cluster that environments are in, and Argo CD is not.
+
+    Attributes:
+        cluster: the way to it.
+        server: where Argo CD reaches it.
+        images: what has to be there before the app can run in it.
+    """
+
+    cluster: Cluster
+    server: str
+    images: list[pulumi.Resource]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnvironmentsArgs:
     """What environments there are.
 
     Attributes:
-        cluster: where Argo CD and all of them are.
+        cluster: where Argo CD is, and those of them that name no other.
+        clusters: the others, by name.
         environments: in the order in which a version goes through them.
         repository: the GitOps repository.
         app: in each of them, which is all that is reached from outside.
@@ -194,6 +220,7 @@ class EnvironmentsArgs:
     """
 
     cluster: Cluster
+    clusters: Mapping[str, FurtherCluster]
     environments: tuple[EnvironmentSettings, ...]
     repository: GitRepository
     app: str
@@ -223,8 +250,23 @@ class Environments(pulumi.ComponentResource):
         )
         inside = args.cluster.inside(self)
         ready: list[pulumi.Resource] = [*self._only_their_own_project(inside)]
+        made = {each.name: self._environment(each, args) for each in args.environments}
         for each in args.environments:
-            ready += self._environment(each, args)
+            ready += made[each.name]
+        for key, further in args.clusters.items():
+            inside_it = {each.name: made[each.name] for each in args.environments if each.cluster == key}
+            remote = RemoteCluster(
+                f"cluster-{key}",
+                RemoteClusterArgs(
+                    cluster=further.cluster,
+                    server=further.server,
+                    namespaces=inside_it,
+                    argocd=args.cluster,
+                    release=args.argocd,
+                ),
+                pulumi.ResourceOptions(parent=self),
+            )
+            ready += [*remote.ready, *further.images]
         root = kubernetes.apiextensions.CustomResource(
             f"{name}-root",
             api_version="argoproj.io/v1alpha1",
@@ -233,7 +275,7 @@ class Environments(pulumi.ComponentResource):
             spec={
                 "description": "The Applications of the environments, and nothing else",
                 "sourceRepos": [args.repository.url],
-                "destinations": [{"server": "https://kubernetes.default.svc", "namespace": names.ARGOCD}],
+                "destinations": [{"server": IN_CLUSTER, "namespace": names.ARGOCD}],
                 "clusterResourceWhitelist": [],
                 "namespaceResourceWhitelist": [{"group": "argoproj.io", "kind": "Application"}],
             },
@@ -264,11 +306,14 @@ class Environments(pulumi.ComponentResource):
                 timeout=args.timeout,
                 triggers=[app.healthy.id, branch(each), each.sync],
                 by_hand=each.sync == "manual",
+                target=args.clusters[each.cluster].cluster if each.cluster else None,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[app.healthy]),
             )
         self.register_outputs({"root": app.healthy.id})
 
     def _environment(self, environment: EnvironmentSettings, args: EnvironmentsArgs) -> list[pulumi.Resource]:
+        further = args.clusters.get(environment.cluster)
+        target = further.cluster if further else args.cluster
         project = GitOpsProject(
             environment.name,
             GitOpsProjectArgs(
@@ -278,6 +323,8 @@ class Environments(pulumi.ComponentResource):
                 app=args.app,
                 port=args.port,
                 argocd=args.argocd,
+                target=target,
+                server=further.server if further else IN_CLUSTER,
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -285,7 +332,7 @@ class Environments(pulumi.ComponentResource):
             f"{environment.name}-quota",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name="quota", namespace=environment.name),
             spec=kubernetes.core.v1.ResourceQuotaSpecArgs(hard=QUOTA),
-            opts=args.cluster.inside(self, depends_on=project.ready),
+            opts=target.inside(self, depends_on=project.ready),
         )
         return [*project.ready, quota]
 

@@ -1,9 +1,10 @@
 """Wait until an Argo CD Application is Synced and Healthy, and say what it is waiting for meanwhile.
 
-Environment: KUBECONFIG_TEXT, APPLICATION and NAMESPACE (of the Application), APP_NAMESPACE (of its pods), TIMEOUT
-(seconds), BY_HAND (whether people sync it: one that was never synced is synced once, and what has come to Git since is
-theirs to sync). When the time is up, or Argo CD says what no waiting puts right, prints the Application's conditions,
-the pods that are not ready and the last events.
+Environment: KUBECONFIG_TEXT, APPLICATION and NAMESPACE (of the Application), APP_NAMESPACE (of its pods),
+APP_KUBECONFIG_TEXT (of their cluster, when it is another one), TIMEOUT (seconds), BY_HAND (whether people sync it: one
+of which the cluster has nothing is synced to what it was synced to last, or for the first time, and what has come to
+Git since is theirs to sync). When the time is up, or Argo CD says what no waiting puts right, prints the Application's
+conditions, the pods that are not ready and the last events.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import kube, names, wait
 from components.core.errors import LabError
-from components.core.run import MissingProgramError, run
+from components.core.run import CommandError, MissingProgramError, run
 from components.gitops import application_status as status_of
 
 if TYPE_CHECKING:
@@ -30,26 +32,28 @@ GRACE = 10.0  # seconds in which what looks hopeless may still change: Argo CD k
 def main() -> None:
     """Wait, then exit with 0, or with what is in the way."""
     timeout, by_hand = float(os.environ["TIMEOUT"]), bool(os.environ.get("BY_HAND"))
-    with kube.config_file(os.environ["KUBECONFIG_TEXT"]) as kubeconfig:
+    theirs = os.environ.get("APP_KUBECONFIG_TEXT") or os.environ["KUBECONFIG_TEXT"]
+    with kube.config_file(os.environ["KUBECONFIG_TEXT"]) as kubeconfig, kube.config_file(theirs) as of_pods:
+        if by_hand:
+            look_again(kubeconfig)
         begin = hopeful = told = time.monotonic()
         said, status, fix, why = "", {}, "", f"within {timeout:.0f} s"
         while time.monotonic() < begin + timeout:
             found = get(kubeconfig, names.APPLICATION, os.environ["NAMESPACE"], os.environ["APPLICATION"])
             status = found["status"]
             current, state = status_of.is_current(found), status_of.summary(status)
-            good = state == status_of.GOOD or (
-                by_hand and status_of.was_synced(status) and status_of.is_healthy(status)
-            )
+            current = current and not (by_hand and status_of.is_to_be_looked_at(found))
+            good = state == status_of.GOOD or (by_hand and status_of.is_healthy(status))
             if current and good and not status_of.is_running(status):
                 print(state)
                 print(status_of.other_image(found), end="")
                 return
-            if by_hand and current and not status_of.was_asked(found):
-                sync(kubeconfig)
+            if by_hand and current and status_of.has_nothing(found):
+                sync(kubeconfig, status_of.last_synced(status))
             state += "" if current else ", of what it followed before"
             now = time.monotonic()
             if state != said or now > told + wait.EVERY:
-                more = f", {now - begin:.0f} of at most {timeout:.0f} s{pods(kubeconfig)}" if state == said else ""
+                more = f", {now - begin:.0f} of at most {timeout:.0f} s{pods(of_pods)}" if state == said else ""
                 print(f"waiting for {os.environ['APPLICATION']}: {state}{more}", flush=True)
                 said, told = state, now
             fix = status_of.hopeless(status) if current else ""
@@ -61,19 +65,35 @@ def main() -> None:
             time.sleep(EVERY)
         sys.exit(
             f"The Application {os.environ['APPLICATION']} was not Synced and Healthy {why}.\n"
-            + status_of.diagnosis(status, lambda kind: get(kubeconfig, kind, os.environ["APP_NAMESPACE"])["items"])
+            + status_of.diagnosis(status, lambda kind: get(of_pods, kind, os.environ["APP_NAMESPACE"])["items"])
             + f"\nFix: {fix or 'what is in Git'}; then run this again. `make status` shows where it is; Argo CD keeps "
             "trying."
         )
 
 
-def sync(kubeconfig: Path) -> None:
-    """Ask Argo CD to sync the Application."""
-    operation = {"operation": {"initiatedBy": {"username": "pulumi"}, "sync": {"syncStrategy": {"hook": {}}}}}
-    what = [names.APPLICATION, os.environ["APPLICATION"], "--type=merge", f"--patch={json.dumps(operation)}"]
+def look_again(kubeconfig: Path) -> None:
+    """Have Argo CD look at the cluster and at Git once more: the cluster may be another one than it looked at last."""
+    with suppress(CommandError):  # there is no Application yet
+        patch(kubeconfig, {"metadata": {"annotations": {status_of.LOOK: "hard"}}})
+
+
+def sync(kubeconfig: Path, revision: str) -> None:
+    """Ask Argo CD to sync the Application.
+
+    Args:
+        kubeconfig: path of the cluster's.
+        revision: the commit that was synced before; empty for what Git has now.
+    """
+    what: dict[str, Any] = {"syncStrategy": {"hook": {}}, **({"revision": revision} if revision else {})}
+    patch(kubeconfig, {"operation": {"initiatedBy": {"username": "pulumi"}, "sync": what}})
+    print(f"{os.environ['APPLICATION']} is synced to {revision[:7] or 'its first version'}", flush=True)
+
+
+def patch(kubeconfig: Path, change: dict[str, Any]) -> None:
+    """Change the Application."""
+    what = [names.APPLICATION, os.environ["APPLICATION"], "--type=merge", f"--patch={json.dumps(change)}"]
     where = f"--namespace={os.environ['NAMESPACE']}"
     run(kube.command(kubeconfig, where, "patch", *what), timeout=kube.ANSWER + 5)
-    print(f"{os.environ['APPLICATION']} is synced for the first time", flush=True)
 
 
 def pods(kubeconfig: Path) -> str:

@@ -32,12 +32,14 @@ class K3dClusterArgs:
         ports: the services that are published.
         stack: whose cluster it is; written on its nodes as a label.
         timeout: seconds until it has to be ready.
+        network: the Docker network that it is on, with what stands beside it; empty for one of its own name.
     """
 
     settings: ClusterSettings
     ports: tuple[PortSettings, ...]
     stack: str
     timeout: int
+    network: str = ""
 
 
 class K3dCluster(pulumi.ComponentResource):
@@ -116,7 +118,8 @@ def k3d_config(args: K3dClusterArgs) -> dict[str, Any]:
     """Return the configuration of the cluster as k3d's file has it (https://k3d.io/stable/usage/configfile/)."""
     settings = args.settings
     port = settings.registry_port
-    mirrors = registry.mirrors(settings.name, port) if port else {}
+    network = args.network or settings.name
+    mirrors = registry.mirrors(network, port) if port else {}
     return {
         "apiVersion": "k3d.io/v1alpha5",
         "kind": "Simple",
@@ -125,7 +128,7 @@ def k3d_config(args: K3dClusterArgs) -> dict[str, Any]:
         "agents": settings.agents,
         "image": settings.image,
         # Made before the cluster and left by k3d: what stands beside the cluster stays on it.
-        "network": settings.name,
+        "network": network,
         # Of a text with more than one line k3d knows that it is no path.
         **({"registries": {"config": yaml.safe_dump(mirrors)}} if mirrors else {}),
         "kubeAPI": {"host": settings.bind_address, "hostIP": settings.bind_address, "hostPort": str(settings.api_port)},

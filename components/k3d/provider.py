@@ -178,14 +178,14 @@ class K3dClusterProvider(ResourceProvider):
         docker_engine.require_at(f"The cluster {_props['name']}", _props["made_at"])
         if Found(_props["name"]).belongs_to(_props["stack"]):
             _delete(_props["name"])
-        containers.leave_network(_props["name"], _props["stack"])
+        containers.leave_network(_network(_props), _props["stack"])
 
 
 def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
     for image in props["images"]:
         docker_engine.ensure_image(image)
-    containers.refuse_foreign("network", props["name"], props["stack"])
-    containers.ensure_network(props["name"], props["stack"])
+    containers.refuse_foreign("network", _network(props), props["stack"])
+    containers.ensure_network(_network(props), props["stack"])
     config = json.loads(props["config"])
     filters = ["server:*", *(["agent:*"] if config.get("agents") else [])]
     labels = {STACK_LABEL: props["stack"], CONFIG_LABEL: wanted, ID_LABEL: cluster_id}
@@ -216,6 +216,11 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
             why=str(error),
             fix="docs/troubleshooting.md, or try `k3d cluster create test` by hand",
         ) from error
+
+
+def _network(props: dict[str, Any]) -> str:
+    """Return the name of the network that a cluster is on, which those of older versions have not written down."""
+    return str(json.loads(props["config"]).get("network") or props["name"])
 
 
 def _failure(config: dict[str, Any], timeout: int) -> tuple[CommandError | None, bool]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from pulumi.runtime import is_dry_run
 
 from components.core import names, versions
-from components.core.cluster import Cluster, ExistingCluster, ExistingClusterArgs
+from components.core.cluster import Cluster, ExistingCluster, ExistingClusterArgs, server_of
 from components.core.settings import EMBEDDED_BRANCH, IMAGE
 from components.docker import container as containers
 from components.docker.image import AppImage, AppImageArgs, package_index
@@ -16,7 +17,7 @@ from components.gitops import environments, git_server, manifests, rescue
 from components.gitops.accounts import Accounts
 from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
-from components.gitops.environments import Environments, EnvironmentsArgs
+from components.gitops.environments import Environments, EnvironmentsArgs, FurtherCluster
 from components.gitops.git_server import READER, REPOSITORY, GitRepository, GitServer, GitServerArgs, Repository
 from components.k3d import preflight, registry
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
@@ -32,7 +33,13 @@ if TYPE_CHECKING:
 
     import pulumi
 
-    from components.core.settings import PortSettings, Settings
+    from components.core.settings import (
+        ClusterSettings,
+        EnvironmentSettings,
+        FurtherClusterSettings,
+        PortSettings,
+        Settings,
+    )
 
 CLUSTER: Final = "iot-cluster"  # of the resources; a cluster of another name takes the place of the one before
 MANIFESTS: Final = "manifests/p3"
@@ -58,6 +65,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     chart = charts.argocd(settings.argocd_chart, root)
     cluster = _cluster(settings)
     images = _Images(settings, cluster)
+    further = _further(settings, images)
     beside = _registry(settings, cluster)
     people = Accounts("accounts", environments.ACCOUNTS) if settings.environments else None
     argo = ArgoCd(
@@ -83,6 +91,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
             "environments",
             EnvironmentsArgs(
                 cluster=cluster,
+                clusters=further,
                 environments=settings.environments,
                 repository=repository,
                 app=names.APP,
@@ -94,7 +103,10 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
         )
     else:
         _one_app(settings, cluster, argo, repository, ready)
-    return _outputs(settings, cluster, argo, repository, passwords)
+    found = _outputs(settings, cluster, argo, repository, passwords)
+    if further:
+        found["clusters"] = {key: each.cluster.kubeconfig for key, each in further.items()}
+    return found
 
 
 def _one_app(
@@ -135,7 +147,8 @@ def _cluster(settings: Settings) -> Cluster:
         preflight.require_tools([] if is_dry_run() else ["kubectl"])
         existing = ExistingClusterArgs(kubeconfig=wanted.kubeconfig, context=wanted.context)
         return ExistingCluster("cluster", existing).cluster
-    apps = [each.ports for each in settings.environments] or [settings.app_port]
+    apps = [each.ports for each in settings.environments if not each.cluster]
+    apps += [] if settings.environments else [settings.app_port]
     ports = (*apps, settings.argocd_port)
     embedded = not settings.git.url
     host_ports = [wanted.api_port, *(port for each in ports for port in each.host_ports)]
@@ -147,6 +160,49 @@ def _cluster(settings: Settings) -> Cluster:
     preflight.check_k3d(wanted, host_ports, settings.stack, beside, preview=is_dry_run())
     args = K3dClusterArgs(settings=wanted, ports=ports, stack=settings.stack, timeout=settings.timeout)
     return K3dCluster(CLUSTER, args).cluster
+
+
+def _further(settings: Settings, images: _Images) -> dict[str, FurtherCluster]:
+    """Return the clusters that environments are in besides Argo CD's own."""
+    found = {}
+    for each in settings.further_clusters:
+        if each.kubeconfig:
+            args = ExistingClusterArgs(kubeconfig=each.kubeconfig, context=each.context)
+            cluster = ExistingCluster(f"cluster-{each.name}", args).cluster
+        else:
+            wanted = _further_k3d(settings, each)
+            ports = tuple(one.ports for one in settings.environments if one.cluster == each.name)
+            host_ports = [wanted.api_port, *(port for one in ports for port in one.host_ports)]
+            preflight.check_k3d(wanted, host_ports, settings.stack, {}, preview=is_dry_run())
+            cluster = K3dCluster(
+                f"{CLUSTER}-{each.name}",
+                K3dClusterArgs(
+                    settings=wanted,
+                    ports=ports,
+                    stack=settings.stack,
+                    timeout=settings.timeout,
+                    network=settings.cluster.name,
+                ),
+            ).cluster
+        brought = images.bring_to(each.name, cluster)
+        found[each.name] = FurtherCluster(cluster=cluster, server=_servers(settings)[each.name], images=brought)
+    return found
+
+
+def _further_k3d(settings: Settings, cluster: FurtherClusterSettings) -> ClusterSettings:
+    """Return the settings of a cluster that k3d makes beside Argo CD's own: as that, but for its name and its port."""
+    name = f"{settings.cluster.name}-{cluster.name}"
+    return settings.cluster.model_copy(update={"name": name, "api_port": cluster.api_port, "servers": 1, "agents": 0})
+
+
+def _servers(settings: Settings) -> dict[str, str]:
+    """Return where Argo CD reaches the clusters besides its own: those of k3d on the network that they share."""
+    return {
+        each.name: server_of(ExistingClusterArgs(kubeconfig=each.kubeconfig, context=each.context))
+        if each.kubeconfig
+        else f"https://k3d-{settings.cluster.name}-{each.name}-server-0:6443"
+        for each in settings.further_clusters
+    }
 
 
 def _registry(settings: Settings, cluster: Cluster) -> list[pulumi.Resource]:
@@ -196,9 +252,27 @@ class _Images:
 
     def app(self) -> list[pulumi.Resource]:
         """Return what to depend on before the app runs."""
+        return self.bring(names.APP, *self._app())
+
+    def bring_to(self, name: str, cluster: Cluster) -> list[pulumi.Resource]:
+        """Return what to depend on before the app runs in another cluster."""
+        if not cluster.lifetime:
+            return []
+        images, triggers = self._app()
+        args = NodeImagesArgs(
+            cluster=cluster,
+            images=images,
+            triggers=triggers,
+            unknown=bool(self._built and self._built.unknown),
+            after=None,
+            timeout=self._settings.timeout,
+        )
+        return [NodeImages(f"{names.APP}-{name}-images", args).loaded]
+
+    def _app(self) -> tuple[list[pulumi.Input[str]], list[pulumi.Input[str]]]:
         if self._built:
-            return self.bring(names.APP, [*self._built.references.values()], [*self._built.ids.values()])
-        return self.bring(names.APP, [str(self._settings.image.reference)])
+            return [*self._built.references.values()], [*self._built.ids.values()]
+        return [str(self._settings.image.reference)], []
 
 
 def _repository(
@@ -253,7 +327,9 @@ def _repositories(settings: Settings, root: Path) -> dict[str, Repository]:
     if settings.environments:
         name, first = environments.REPOSITORY, settings.environments[0]
         branch, folder = environments.branch(first), environments.overlay(first)
-        begun = environments.repository(settings.environments, base, image, git_server.url(name), ci=ci)
+        begun = environments.repository(
+            settings.environments, base, image, git_server.url(name), servers=_servers(settings), ci=ci
+        )
     else:
         name, branch, folder = REPOSITORY, EMBEDDED_BRANCH, settings.git.path.rstrip("/")
         begun = Repository(
@@ -317,6 +393,14 @@ def _url(settings: Settings, port: PortSettings) -> str:
     return f"http://{settings.cluster.node_host}:{number}"
 
 
+def _environment_url(settings: Settings, environment: EnvironmentSettings) -> str:
+    """Return where an environment answers; in an existing cluster, at the node port of what its API answers on."""
+    theirs = {each.name for each in settings.further_clusters if each.kubeconfig}
+    if environment.cluster not in theirs:
+        return _url(settings, environment.ports)
+    return f"http://{urlsplit(_servers(settings)[environment.cluster]).hostname}:{environment.port}"
+
+
 def _outputs(
     settings: Settings,
     cluster: Cluster,
@@ -352,7 +436,7 @@ def _outputs(
         # What p3's commands do, they do in the first one.
         first = settings.environments[0]
         found["application"] = found["namespace"] = first.name
-        found["appUrl"] = f"{_url(settings, first.ports)}/"
+        found["appUrl"] = f"{_environment_url(settings, first)}/"
         found["argocdUsername"], found["argocdPassword"] = environments.VIEWER, passwords[environments.VIEWER]
         found["git"] |= {"revision": environments.branch(first), "path": environments.overlay(first)}
         found["accounts"] = dict(passwords)
@@ -364,7 +448,8 @@ def _outputs(
                 "after": each.after,
                 "sync": each.sync,
                 "approvals": each.approvals,
-                "url": f"{_url(settings, each.ports)}/",
+                "cluster": each.cluster,
+                "url": f"{_environment_url(settings, each)}/",
             }
             for each in settings.environments
         ]

@@ -42,7 +42,7 @@ def findings(objects: Sequence[Object], namespaces: Sequence[str] = ()) -> Itera
     there |= {("Namespace", None, each) for each in (*namespaces, *ALWAYS)}
     seen = set()
     for each in objects:
-        key = (each.content.get("kind"), _namespace(each), _metadata(each).get("name"))
+        key = (each.cluster, each.content.get("kind"), _namespace(each), _metadata(each).get("name"))
         if key in seen:
             yield Finding(each.at(("metadata", "name")), f"{each.name} is there twice; give one of them another name")
         seen.add(key)

@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     outputs = stack.outputs(args.stack, show_secrets=True)
     target = environments.find(outputs, args.environment)
     tools.ensure(["kubectl"])
+    environments.require_cluster(outputs, target)
     request = environments.pull_request(outputs, target) if target.approvals else None
     if request:
         print(f"{request.title}: {request.url}")

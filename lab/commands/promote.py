@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     target = environments.find(outputs, args.to)
     source = source_of(outputs, target, args.source)
     tools.ensure(["kubectl"])
+    environments.require_cluster(outputs, target)
     commit = running(outputs, source)
     return git.once_more(lambda: promote(outputs, source, target, commit, args.timeout))
 
@@ -93,7 +94,7 @@ def running(outputs: Mapping[str, Any], source: Environment) -> str:
         raise LabError(
             f"{source.name} is {state}, so that nothing goes on from it",
             why="; ".join(application_status.problems(status)) or "only what runs there as Git says is promoted",
-            fix=f"wait a moment, or {environments.look(source.name)}",
+            fix=f"wait a moment, or {environments.look(source)}",
         )
     return str(status["sync"]["revision"])
 

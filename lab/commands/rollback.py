@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     outputs = stack.outputs(args.stack, show_secrets=True)
     target = environments.find(outputs, args.environment)
     tools.ensure(["kubectl"])
+    environments.require_cluster(outputs, target)
     return git.once_more(lambda: rollback(outputs, target, args.timeout))
 
 

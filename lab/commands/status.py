@@ -85,6 +85,9 @@ def of(outputs: Mapping[str, Any]) -> list[Line]:
     with kube.config_file(outputs["kubeconfig"]) as config, ThreadPoolExecutor() as pool:
         asked: list[Callable[[], Line]] = [lambda: nodes(config, outputs.get("nodes") or [])]
         names = ["cluster"]
+        for key, text in (outputs.get("clusters") or {}).items():
+            names.append(f"cluster {key}")
+            asked.append(partial(further, key, text))
         found = environments.of(outputs)
         if found:
             names += [each.name for each in found]
@@ -139,6 +142,17 @@ def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:
     return Line(name="cluster", ok=ok, found=found, fix="" if ok else "make up", value=version)
 
 
+def further(name: str, kubeconfig: str) -> Line:
+    """Tell whether the nodes of a cluster besides Argo CD's own are Ready.
+
+    Args:
+        name: the cluster's.
+        kubeconfig: its kubeconfig's text.
+    """
+    with kube.config_file(kubeconfig) as config:
+        return replace(nodes(config, []), name=f"cluster {name}")
+
+
 def environment(outputs: Mapping[str, Any], config: Path, which: Environment) -> Line:
     """Tell the version of an environment, in Git and live, where its Application is, and who approved it.
 
@@ -167,7 +181,9 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     if which.sync == "manual" and state != application_status.GOOD and healthy and not problems:
         waits = f"; {wanted} waits to be synced: make approve ENV={which.name}"
     ok = state == application_status.GOOD and not problems and version == wanted
-    fix = "" if ok else application_status.hopeless(status) or f"wait a moment, or {environments.look(which.name)}"
+    # Nothing but people tries a sync by hand once more.
+    tries = f"make approve ENV={which.name}" if which.sync == "manual" and healthy else "wait a moment"
+    fix = "" if ok else application_status.hopeless(status) or f"{tries}, or {environments.look(which)}"
     more = "; ".join([found + waits, *problems, *([f"Git has {wanted}"] if version != wanted and not waits else [])])
     return Line(name=which.name, ok=ok or bool(waits and healthy), found=more, fix=fix, value=version)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import kube, names
+from components.core.errors import LabError
 from components.gitops import application_status
 
 if TYPE_CHECKING:
@@ -46,20 +47,23 @@ def status(config: Path, name: str) -> dict[str, Any]:
     return found.get("status") or {}
 
 
-def diagnosis(config: Path, name: str, namespace: str) -> str:
+def diagnosis(config: Path, name: str, namespace: str, pods: Path) -> str:
     """Return what an Application, its pods and their events say, a line each.
 
     Args:
         config: path of the cluster's kubeconfig.
         name: of the Application.
         namespace: of its pods.
+        pods: path of the kubeconfig of their cluster.
 
     Raises:
         LabError: the cluster does not answer, or has no such Application.
     """
-    return application_status.diagnosis(
-        status(config, name), lambda kind: kube.get(config, kind, namespace=namespace)["items"]
-    )
+    found = status(config, name)
+    try:
+        return application_status.diagnosis(found, lambda kind: kube.get(pods, kind, namespace=namespace)["items"])
+    except LabError as error:  # what Argo CD knows of it may say why
+        return f"{application_status.diagnosis(found, lambda _: [])}\n  of its pods nothing: {error}"
 
 
 @dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from components.core import names, wait
+from components.core import kube, wait
 from components.core.errors import LabError
 from components.gitops import gitea
 from components.gitops.environments import DEVELOPER, RELEASER, REPOSITORY
@@ -32,6 +32,7 @@ class Environment:
         after: the environment that versions come from; empty for the first.
         sync: auto or manual.
         approvals: how many a change needs.
+        cluster: the further one that it is in; empty for Argo CD's own.
         url: where the app answers.
     """
 
@@ -41,6 +42,7 @@ class Environment:
     after: str
     sync: str
     approvals: int
+    cluster: str
     url: str
 
     @property
@@ -60,8 +62,11 @@ def of(outputs: Mapping[str, Any]) -> list[Environment]:
     Args:
         outputs: the stack's.
     """
-    # The engine's JSON has every number as a float.
-    return [Environment(**{**each, "approvals": int(each["approvals"])}) for each in outputs.get("environments") or []]
+    return [
+        # The engine's JSON has every number as a float; a stack of an earlier version knows no further clusters.
+        Environment(**{"cluster": "", **each, "approvals": int(each["approvals"])})
+        for each in outputs.get("environments") or []
+    ]
 
 
 def find(outputs: Mapping[str, Any], name: str) -> Environment:
@@ -234,6 +239,46 @@ def _api() -> str:
     return f"/repos/{gitea.OWNER}/{REPOSITORY}"
 
 
-def look(name: str) -> str:
-    """Return the command that shows the pods of a namespace."""
-    return f"make kubectl ARGS='-n {name or names.APP_NAMESPACE} get pods,events'"
+def kubeconfig(outputs: Mapping[str, Any], cluster: str) -> str:
+    """Return the kubeconfig of one of a stack's clusters.
+
+    Args:
+        outputs: the stack's, with secrets.
+        cluster: a further one's name; empty for Argo CD's own.
+
+    Raises:
+        LabError: there is none of that name.
+    """
+    further: Mapping[str, str] = outputs.get("clusters") or {}
+    if cluster and cluster not in further:
+        known = ", ".join(further) or "none besides Argo CD's own"
+        raise LabError(
+            f"there is no cluster {cluster!r}", why=f"there is {known}", fix="leave CLUSTER out, or name one"
+        )
+    return further[cluster] if cluster else str(outputs["kubeconfig"])
+
+
+def require_cluster(outputs: Mapping[str, Any], environment: Environment) -> None:
+    """Stop, before anything is changed in Git, when what follows it could not be run.
+
+    Args:
+        outputs: the stack's, with secrets.
+        environment: the one that is to be changed.
+
+    Raises:
+        LabError: its cluster does not answer, or has no such namespace.
+    """
+    with kube.config_file(kubeconfig(outputs, environment.cluster)) as config:
+        try:
+            kube.get(config, "namespace", name=environment.name)
+        except LabError as error:
+            why = f"{error.what} ({error.why})" if error.why else error.what
+            raise LabError(
+                f"nothing was changed: {environment.name} can't run anything now", why=why, fix="make up"
+            ) from error
+
+
+def look(environment: Environment) -> str:
+    """Return the command that shows the pods of an environment."""
+    where = f" CLUSTER={environment.cluster}" if environment.cluster else ""
+    return f"make kubectl{where} ARGS='-n {environment.name} get pods,events'"

@@ -44,7 +44,8 @@ class Target:
         remote: the repository.
         image: the app's image without its tag.
         url: where the app answers.
-        kubeconfig: of the cluster, secret.
+        kubeconfig: of Argo CD's cluster, secret.
+        of_pods: of the app's cluster, secret.
         application: name of the Application that follows it.
         namespace: where the app is.
     """
@@ -53,6 +54,7 @@ class Target:
     image: str
     url: str
     kubeconfig: str
+    of_pods: str
     application: str
     namespace: str
 
@@ -103,6 +105,7 @@ def of(outputs: Mapping[str, Any]) -> Target:
         image=outputs["image"],
         url=outputs["appUrl"],
         kubeconfig=outputs["kubeconfig"],
+        of_pods=outputs["kubeconfig"],
         application=name,
         namespace=namespace,
     )
@@ -120,6 +123,7 @@ def at(outputs: Mapping[str, Any], environment: Environment) -> Target:
         image=outputs["image"],
         url=environment.url,
         kubeconfig=outputs["kubeconfig"],
+        of_pods=environments.kubeconfig(outputs, environment.cluster),
         application=environment.name,
         namespace=environment.name,
     )
@@ -327,7 +331,8 @@ def _answer(url: str) -> str:
 
 def _diagnosis(target: Target, config: Path) -> str:
     try:
-        return application.diagnosis(config, target.application, target.namespace)
+        with kube.config_file(target.of_pods) as pods:
+            return application.diagnosis(config, target.application, target.namespace, pods)
     except LabError as error:
         return f"  nothing: {error}"
 

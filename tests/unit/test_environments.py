@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.unit import fakes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
@@ -90,10 +92,17 @@ def test_they_are_made_in_the_embedded_git_server_alone() -> None:
 # --- the cluster -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["dev", "staging", "prod"])
-def test_an_environment_can_change_its_own_namespace_alone(made: graph.Graph, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "server"),
+    [
+        ("dev", "https://kubernetes.default.svc"),
+        ("staging", "https://kubernetes.default.svc"),
+        ("prod", "https://k3d-iot-platform-prod-server-0:6443"),
+    ],
+)
+def test_an_environment_can_change_its_own_namespace_alone(made: graph.Graph, name: str, server: str) -> None:
     project = inputs_of(made, "AppProject", name)["spec"]
-    assert project["destinations"] == [{"server": "https://kubernetes.default.svc", "namespace": name}]
+    assert project["destinations"] == [{"server": server, "namespace": name}]
     assert project["sourceRepos"] == ["http://git.iot.internal:3000/iot/gitops.git"]
     assert project["clusterResourceWhitelist"] == []
     assert {each["kind"] for each in project["namespaceResourceWhitelist"]} == {"Deployment", "Service"}
@@ -158,6 +167,79 @@ def test_one_password_is_for_both_argocd_and_git(made: graph.Graph) -> None:
     secret = str(made.of_type("kubernetes:helm.sh/v3:Release")[0].inputs["values"]["configs"]["secret"])
     assert f"{graph.STAND_IN}-bcrypt-of-accounts-developer" in secret
     assert f"{graph.STAND_IN}-value-of-accounts-developer" not in secret
+
+
+# --- further clusters ------------------------------------------------------------------------------------------------
+
+
+def test_argocd_has_the_rights_that_an_environment_needs_in_its_cluster_and_no_others(made: graph.Graph) -> None:
+    roles = [each for each in made.nodes if each.inputs.get("kind") in {"Role", "ClusterRole", "ClusterRoleBinding"}]
+    (role,) = roles
+    assert (role.inputs["kind"], role.inputs["metadata"]["namespace"]) == ("Role", "prod")
+    assert "iot-cluster-prod-provider" in role.provider
+    changes = {
+        each
+        for rule in role.inputs["rules"]
+        if set(rule["verbs"]) - {"get", "list", "watch"}
+        for each in rule["resources"]
+    }
+    assert changes == {"deployments", "services"}
+    seen = {each for rule in role.inputs["rules"] for each in rule["resources"]}
+    assert not seen & {"secrets", "serviceaccounts", "pods/exec", "*"}
+
+
+def test_argocd_is_told_of_a_cluster_by_a_secret_with_the_accounts_token(made: graph.Graph) -> None:
+    secret = made.named("cluster-prod-cluster")
+    assert "iot-cluster-provider" in secret.provider
+    data = secret.inputs["stringData"]["secret"]
+    assert (data["server"], data["namespaces"], data["clusterResources"]) == (
+        "https://k3d-iot-platform-prod-server-0:6443",
+        "prod",
+        "false",
+    )
+    assert json.loads(data["config"])["bearerToken"] == graph.STAND_IN
+
+
+def test_an_environment_in_a_further_cluster_is_published_there_alone(made: graph.Graph) -> None:
+    def published(name: str) -> str:
+        return str(json.loads(made.named(name).inputs["config"])["ports"])
+
+    assert "30021" in published("iot-cluster-prod-nodes")
+    assert "30021" not in published("iot-cluster-nodes")
+    assert json.loads(made.named("iot-cluster-prod-nodes").inputs["config"])["network"] == "iot-platform"
+
+
+def test_without_further_clusters_all_of_them_are_in_one() -> None:
+    found = graph.build("platform", paths.ROOT, {"environments": {"dev": DEV, "prod": {**PROD, "after": "dev"}}})
+    assert [each.name for each in found.of_type("pulumi-python:dynamic/k3d:Nodes")] == ["iot-cluster-nodes"]
+    assert "clusters" not in found.outputs
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"clusters": {"prod": {}}}, "expected an apiPort"),
+        ({"clusters": {"prod": {"apiPort": 6551, "kubeconfig": "x"}}}, "expected an apiPort"),
+        ({"clusters": {"prod": {"apiPort": 6550}}}, "a port of its own, but iot:apiPort has it"),
+        ({"clusters": {"other": {"apiPort": 6551}}}, "expected one of iot:clusters (other) as the cluster of prod"),
+        ({"clusters": {"prod": {"kubeconfig": "/nowhere"}}}, "expected a kubeconfig"),
+        ({"clusters": {"Prod": {"apiPort": 6551}}}, "expected clusters by name"),
+        ({"clusterName": "a-name-that-is-nearly-too-long-x"}, "at most 32 characters behind"),
+    ],
+)
+def test_what_is_wrong_with_clusters_is_said_before_anything_is_made(settings: dict[str, Any], words: str) -> None:
+    assert words in refused(**settings)
+
+
+def test_an_existing_cluster_gets_images_of_a_registry_that_it_can_reach(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "config"
+    kubeconfig.write_text(graph._KUBECONFIG, encoding="utf-8")  # noqa: SLF001 - the stand-in of a cluster
+    clusters = {"prod": {"kubeconfig": str(kubeconfig)}}
+    assert "can't reach the registry of this host" in refused(clusters=clusters)
+    assert "can't be given a built one" in refused(clusters=clusters, ci=False)
+    said = refused(clusters=clusters, ci=False, appImage="registry.example/app:v1")
+    assert "answers at https://127.0.0.1:6443" in said
+    assert "name its address on the network" in said
 
 
 # --- Git -------------------------------------------------------------------------------------------------------------
