@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from components.core import kube
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
-from lab.live import defence, stack
+from lab.live import defence, defence_platform, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     tools.ensure(["kubectl"])
     with kube.config_file(outputs["kubeconfig"]) as config, ThreadPoolExecutor() as pool:
         # All at the same time: each may have to wait for something that does not answer.
-        results = list(pool.map(defence.result, defence.points(args.stack, outputs, config)))
+        wanted = defence_platform if outputs.get("environments") else defence
+        results = list(pool.map(defence.result, wanted.points(args.stack, outputs, config)))
     held = sum(each.ok for each in results)
     if args.json:
         found = {"stack": args.stack, "ok": held == len(results), "points": [asdict(each) for each in results]}

@@ -31,14 +31,20 @@ CLUSTER: Final = "iot-platform-test"
 GIT: Final = f"{CLUSTER}-git"
 RUNNER: Final = f"{CLUSTER}-runner"
 REGISTRY: Final = f"{CLUSTER}-registry"
-VOLUME: Final = next(
-    iter(volumes.of({"metadata": {"name": CLUSTER}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}).values())
-)
+PROD: Final = f"{CLUSTER}-prod"  # the second cluster
+PROD_NODE: Final = f"k3d-{PROD}-server-0"
+VOLUMES: Final = [
+    volume
+    for name in (CLUSTER, PROD)
+    for volume in volumes.of(
+        {"metadata": {"name": name}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}
+    ).values()
+]
 PORTS: Final = {"dev": 31101, "staging": 31111, "prod": 31121, "qa": 31131}
 ENVIRONMENTS: Final[dict[str, dict[str, Any]]] = {
     "dev": {"port": PORTS["dev"]},
     "staging": {"port": PORTS["staging"], "after": "dev"},
-    "prod": {"port": PORTS["prod"], "after": "staging", "sync": "manual", "approvals": 1},
+    "prod": {"port": PORTS["prod"], "after": "staging", "sync": "manual", "approvals": 1, "cluster": "prod"},
 }
 SETTINGS: Final[dict[str, Any]] = {
     "clusterName": CLUSTER,
@@ -46,6 +52,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "argocdPorts": [19080],
     "gitPorts": [19003],
     "registryPort": 19001,
+    "clusters": {"prod": {"apiPort": 17551}},
     "environments": ENVIRONMENTS,
 }
 DEPLOYMENT: Final = "namespace=dev&resourceName=flask-app&version=v1&kind=Deployment&group=apps"
@@ -69,9 +76,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
     finally:
         made.pulumi("destroy", "--skip-preview", check=False)
         for command in (
-            ["k3d", "cluster", "delete", CLUSTER],
+            ["k3d", "cluster", "delete", CLUSTER, PROD],
             ["docker", "rm", "--force", "--volumes", GIT, RUNNER, REGISTRY],
-            ["docker", "volume", "rm", "--force", GIT, VOLUME, RUNNER, REGISTRY],
+            ["docker", "volume", "rm", "--force", GIT, *VOLUMES, RUNNER, REGISTRY],
             ["docker", "network", "rm", CLUSTER],
         ):
             made.run(*command, check=False)
@@ -422,18 +429,96 @@ def merge(outputs: dict[str, Any], files: dict[str, str], folder: Path) -> None:
     environments.approve(outputs, request)
 
 
+# --- the second cluster ----------------------------------------------------------------------------------------------
+
+
+def in_prod(lab: Lab, *arguments: str) -> str:
+    """Ask the second cluster, as Argo CD's account there."""
+    account = "--as=system:serviceaccount:argocd:argocd-manager"
+    kubeconfig = lab.folder / ".lab" / "prod"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(lab.outputs()["clusters"]["prod"], encoding="utf-8")
+    # `auth can-i` fails when the answer is no.
+    return lab.run("kubectl", f"--kubeconfig={kubeconfig}", *arguments, account, check=False).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("verb", "what", "namespace", "may"),
+    [
+        ("patch", "deployments", "prod", "yes"),
+        ("patch", "deployments", "kube-system", "no"),
+        ("create", "namespaces", "prod", "no"),
+        ("get", "secrets", "prod", "no"),
+        ("create", "pods/exec", "prod", "no"),
+        ("create", "rolebindings", "prod", "no"),
+        ("get", "nodes", "prod", "no"),
+    ],
+)
+def test_argocd_may_do_in_the_second_cluster_what_production_needs(
+    lab: Lab, verb: str, what: str, namespace: str, may: str
+) -> None:
+    assert in_prod(lab, "auth", "can-i", verb, what, f"--namespace={namespace}") == may
+
+
+def test_production_is_in_the_second_cluster_alone(lab: Lab) -> None:
+    assert "flask-app" in lab.shell("make kubectl CLUSTER=prod ARGS='-n prod get deployments'").stdout
+    assert "not found" in fails(lab, "make kubectl ARGS='get namespace prod'")
+    assert "there is no cluster 'nowhere'" in fails(lab, "make kubectl CLUSTER=nowhere ARGS='get pods'")
+
+
+def test_a_second_cluster_that_does_not_answer_changes_nothing_by_half(lab: Lab, outputs: dict[str, Any]) -> None:
+    lab.shell("make promote TO=prod")
+    lab.run("docker", "stop", PROD_NODE)
+    for line in ("make approve ENV=prod", "make promote TO=prod", "make rollback ENV=prod"):
+        assert "nothing was changed: prod can't run anything now" in fails(lab, line), line
+    said = fails_with_output(lab, "make status")
+    assert "NOT OK  cluster prod" in said
+    assert environments.pull_request(outputs, environments.find(outputs, "prod"))
+    lab.shell("make up")
+    run_("v2", "v2", "v1")
+
+
+def test_a_second_cluster_that_is_lost_comes_back_in_the_version_that_was_synced_last(
+    lab: Lab, outputs: dict[str, Any]
+) -> None:
+    request = environments.pull_request(outputs, environments.find(outputs, "prod"))
+    assert request is not None
+    environments.approve(outputs, request)  # Git has v2 by now, and nobody has it synced
+    lab.run("k3d", "cluster", "delete", PROD)
+    said = lab.shell("make up").stdout
+    assert "prod is synced to" in said
+    run_("v2", "v2", "v1")
+    assert "v2 waits to be synced: make approve ENV=prod" in status(lab)
+    lab.shell("make approve ENV=prod")
+    run_("v2", "v2", "v2")
+
+
 # --- loss, growth and the end ----------------------------------------------------------------------------------------
 
 
-def test_a_fourth_environment_is_one_entry_and_a_lost_cluster_comes_back_in_the_versions_of_git(lab: Lab) -> None:
-    run_("v2", "v2", "v1")
-    lab.run("k3d", "cluster", "delete", CLUSTER)
+def test_a_fourth_environment_is_one_entry_and_lost_clusters_come_back_in_the_versions_of_git(lab: Lab) -> None:
+    run_("v2", "v2", "v2")
+    lab.run("k3d", "cluster", "delete", CLUSTER, PROD)
     lab.set("environments", ENVIRONMENTS | {"qa": {"port": PORTS["qa"], "after": "dev"}})
     lab.shell("make up")
-    run_("v2", "v2", "v1")
+    run_("v2", "v2", "v2")
     assert json.loads(answer(f"http://localhost:{PORTS['qa']}/")[1])["message"] == "v1"
     lab.shell("make promote TO=qa")
     assert json.loads(answer(f"http://localhost:{PORTS['qa']}/")[1])["message"] == "v2"
+
+
+def test_all_that_is_promised_holds(lab: Lab, outputs: dict[str, Any], tmp_path: Path) -> None:
+    # What CI does once more, so that its last run is a good one.
+    commit = push_code(lab, outputs, "<h1>!", "<h1>", tmp_path)
+    eventually("it is done", lambda: last(outputs, commit) == "success", lambda: last(outputs, commit))
+    run_(commit[:12], "v2", "v2")
+    eventually("it is settled", lambda: "NOT OK" not in status(lab), lambda: status(lab))
+    said = lab.shell("make check").stdout
+    assert "FAIL" not in said
+    assert "points hold" in said
+    lab.run("docker", "stop", RUNNER)
+    assert f"{RUNNER} does not run" in fails_with_output(lab, "make check")
+    lab.shell("make up")
 
 
 def test_no_password_is_in_the_state_in_plain_text(lab: Lab) -> None:
@@ -447,5 +532,5 @@ def test_destroy_leaves_nothing_and_keeps_what_was_pushed(lab: Lab, before: dict
     said = lab.shell("make destroy")
     assert "kept what was pushed to Git" in said.stdout + said.stderr
     after = docker_things()
-    after["volumes"] -= {VOLUME, REGISTRY}
+    after["volumes"] -= {*VOLUMES, REGISTRY}
     assert {kind: names for kind in after if (names := after[kind] - before[kind])} == {}

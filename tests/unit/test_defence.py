@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.core import kube
 from components.core.errors import LabError
 from components.core.http_client import Answer
 from lab.commands import check
-from lab.live import defence
+from lab.live import defence, defence_platform
 from tests.unit import fakes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
@@ -22,7 +21,8 @@ SERVER = {"machine": "rel-filaS", "name": "rel-filas", "role": "server", "addres
 
 
 def names(stack: str, config: Path) -> str:
-    return "\n".join(point.name for point in defence.points(stack, fakes.outputs(stack), config))
+    points = defence_platform.points if stack == "platform" else defence.points
+    return "\n".join(point.name for point in points(stack, fakes.outputs(stack), config))
 
 
 def node(name: str, address: str, *, ready: bool = True, control: bool = True) -> dict[str, Any]:
@@ -46,12 +46,45 @@ def node(name: str, address: str, *, ready: bool = True, control: bool = True) -
         ("p3", ["docker ps shows the nodes of iot-cluster", "namespace argocd", "namespace dev", "a pod runs in dev"]),
         ("p3", ["curl http://localhost:8888/", "http://localhost:30002/: Argo CD", "http://localhost:8080/: Argo CD"]),
         ("p3", ["Synced and Healthy", "syncs, prunes and heals", "follows manifests/p3"]),
+        ("platform", ["every node of the first cluster", "every node of prod is Ready", "no administrator"]),
+        ("platform", ["prod: developer may not sync it", "prod: releaser may sync it", "dev: developer may sync it"]),
+        (
+            "platform",
+            ["prod: a change needs 1 approval, and nobody pushes to main", "staging: its namespace has a quota"],
+        ),
+        (
+            "platform",
+            ["Argo CD may not get secrets in prod", "docker ps shows iot-platform-runner", "the registry answers"],
+        ),
+        ("platform", ["prod: curl http://localhost:30021/ says the version that Git has", "into another project"]),
     ],
 )
 def test_what_a_grader_tries_is_on_the_list(stack: str, tried: list[str], tmp_path: Path) -> None:
     listed = names(stack, tmp_path)
     for each in tried:
         assert each in listed
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"sourceRepos": ["a", "b"]}, "the number of repositories is 2"),
+        ({"destinations": [{"namespace": "dev"}, {"namespace": "prod"}]}, "the namespaces is"),
+        ({"clusterResourceWhitelist": [{"group": "*", "kind": "*"}]}, "for a whole cluster"),
+        ({"namespaceResourceWhitelist": [{"group": "", "kind": "Secret"}]}, "the kinds is 'Secret'"),
+    ],
+)
+def test_a_project_that_allows_more_fails(spec: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = {
+        "sourceRepos": ["a"],
+        "destinations": [{"namespace": "dev"}],
+        "namespaceResourceWhitelist": [{"kind": "Service"}, {"kind": "Deployment"}],
+    }
+    monkeypatch.setattr(kube, "get", lambda *_, **__: {"spec": good})
+    assert defence_platform._project(Path(), "dev") == "Deployment, Service"  # noqa: SLF001
+    monkeypatch.setattr(kube, "get", lambda *_, **__: {"spec": good | spec})
+    with pytest.raises(LabError, match=said):
+        defence_platform._project(Path(), "dev")  # noqa: SLF001
 
 
 def test_nodes_that_are_as_they_should_be_hold() -> None:

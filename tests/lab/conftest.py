@@ -1,0 +1,66 @@
+"""One run of the lab's tests at a time: they share names and ports. What a run that was killed has left goes first."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from components.docker.container import PROJECT_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Where pytest makes the folders that the copies of the project are in.
+COPIES: Final = Path(tempfile.gettempdir()).resolve() / f"pytest-of-{getpass.getuser()}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _alone() -> Iterator[None]:
+    """Hold a lock until the end, which the end of the process releases, too."""
+    with (Path(tempfile.gettempdir()) / f"iot-lab-tests-{os.getuid()}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit("another run of the lab's tests is going on: wait until it has ended", returncode=1)
+        for kind in ("container", "network", "volume"):
+            for name in left(kind):
+                remove(kind, name)
+        yield
+
+
+def left(kind: str) -> list[str]:
+    """Return the names of what copies of the project have made in Docker. Those of this run have not begun."""
+    listed = docker(kind, "ls", *(["--all"] if kind == "container" else []), f"--filter=label={PROJECT_LABEL}", "-q")
+    if not listed.split():
+        return []
+    found: list[dict[str, Any]] = json.loads(docker(kind, "inspect", *listed.split()))
+    labels = {each["Name"].lstrip("/"): (each.get("Labels") or each["Config"]["Labels"]) for each in found}
+    return [name for name, its in labels.items() if COPIES in Path(its[PROJECT_LABEL]).parents]
+
+
+def remove(kind: str, name: str) -> None:
+    """Remove one of them; with a network, the clusters that are on it."""
+    if kind == "network":
+        shown = ["--all", f"--filter=network={name}", "--format", '{{.Label "k3d.cluster"}}']
+        for cluster in sorted(set(docker("ps", *shown).split())):
+            subprocess.run(["k3d", "cluster", "delete", cluster], check=True, capture_output=True, timeout=120)
+    docker(kind, "rm", *([] if kind == "network" else ["--force"]), name)
+
+
+def docker(*arguments: str) -> str:
+    """Return what Docker answers; nothing where there is no engine, which some of the tests do without."""
+    if not shutil.which("docker"):
+        return ""
+    done = subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True, timeout=120)
+    if done.returncode and "connect to the docker daemon" not in done.stderr.lower():
+        raise AssertionError(f"docker {' '.join(arguments)}: {done.stderr}")
+    return done.stdout
