@@ -40,7 +40,6 @@ GITEA_IMAGE: Final = "docker.gitea.com/gitea:1.27.3-rootless"
 # CI beside the cluster: https://hub.docker.com/r/gitea/runner; jobs run in an image made from ci/Dockerfile.
 RUNNER_IMAGE: Final = "gitea/runner:2.3.0"
 CI_REPOSITORY: Final = "iot-lab/ci"
-PYTEST: Final = "9.2.0"  # as in requirements-dev.txt
 
 # The registry beside the cluster: https://hub.docker.com/_/registry
 REGISTRY_IMAGE: Final = "registry:3"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 REPOSITORY: Final = "app"
 DOCKERFILE: Final = "ci/Dockerfile"  # of the image that jobs run in
 CONTEXT: Final = "app"
+LOCK: Final = "app/requirements-ci.txt"
 FILES: Final = ("app/**/*", "ci/*", ".gitea/workflows/app.yaml", "tests/unit/test_app.py")
 README: Final = """# The app
 
@@ -71,12 +72,11 @@ def image(root: Path, stack: str) -> AppImageArgs:
         root: the project's folder.
         stack: whose it is.
     """
-    made_of = [(root / each).read_bytes() for each in (DOCKERFILE, f"{CONTEXT}/requirements.txt")]
-    tag = hashlib.sha256(b"\0".join([*made_of, versions.PYTEST.encode()])).hexdigest()[:12]
+    made_of = [(root / each).read_bytes() for each in (DOCKERFILE, LOCK)]
+    tag = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:12]
     return AppImageArgs(
         context=CONTEXT,
         dockerfile=DOCKERFILE,
         repository=f"{versions.CI_REPOSITORY}-{stack.lower()}",
         versions=(tag,),
-        arguments={"PYTEST": versions.PYTEST},
     )

@@ -15,10 +15,12 @@ from lab.live import stack
 if TYPE_CHECKING:
     import argparse
 
-# The Python that each lock is made for: the oldest one that the lab supports, and the one in the app's image. The app
-# comes first, because the development requirements have its versions.
+# The Python that each lock is made for: the one in the app's image; the older of the two that run the app's pipeline,
+# which GitHub's machines have; the oldest one that the lab supports. The app comes first, because the others have its
+# versions.
 LOCKS: Final = {
     "app/requirements": ["--python-version", "3.13"],
+    "app/requirements-ci": ["--python-version", "3.12", "--universal"],
     "requirements": ["--python-version", "3.10", "--universal"],
     "requirements-dev": ["--python-version", "3.10", "--universal"],
 }

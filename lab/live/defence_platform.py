@@ -228,7 +228,7 @@ def _may_not(outputs: Mapping[str, Any], cluster: str, verb: str, what: str) -> 
 def _pipeline(outputs: Mapping[str, Any]) -> str:
     server = environments.server(outputs, DEVELOPER)
     found = server.ask("GET", f"{pipeline.API}/workflows").body["workflows"]
-    return expect(", ".join(each["name"] for each in found), "app", "the workflows")
+    return expect(", ".join(each["name"] for each in found), "App", "the workflows")
 
 
 def _runner(name: str) -> str:

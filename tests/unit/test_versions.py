@@ -74,7 +74,7 @@ def test_pulumis_packages_and_plugins_are_the_ones_that_versions_names() -> None
         assert locked[f"pulumi-{name}"] == version, name
 
 
-@pytest.mark.parametrize("name", ["requirements", "app/requirements"])
+@pytest.mark.parametrize("name", ["requirements", "app/requirements", "app/requirements-ci"])
 def test_every_package_is_locked_with_a_hash(name: str) -> None:
     lock = text(f"{name}.txt")
     wanted = re.findall(r"^(\w[\w.-]*)", text(f"{name}.in"), re.MULTILINE)
@@ -88,7 +88,8 @@ def test_every_package_is_locked_with_a_hash(name: str) -> None:
 
 
 def test_the_dockerfiles_base_is_the_pinned_one() -> None:
-    assert re.findall(r"^ARG PYTHON_IMAGE=(.+)$", text("app/Dockerfile"), re.MULTILINE) == [versions.PYTHON_IMAGE]
+    for dockerfile in ("app/Dockerfile", "ci/Dockerfile"):
+        assert re.findall(r"^ARG PYTHON_IMAGE=(.+)$", text(dockerfile), re.MULTILINE) == [versions.PYTHON_IMAGE]
 
 
 def test_the_manifests_run_the_first_version_of_the_app() -> None:
