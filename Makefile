@@ -115,8 +115,8 @@ lint: ## ruff, mypy, shellcheck, yamllint
 	@$(READY) dev && $(LAB) lint
 
 .PHONY: bench
-bench: ## measure against plain scripts
-	@$(READY) dev && $(LAB) bench $(ARGS)
+bench: ## measure p3 against a plain script, or the platform against p3
+	@$(READY) dev && $(LAB) bench $(STACK) $(ARGS)
 
 .PHONY: lock
 lock: ## compile requirements*.in into hash-locked requirements*.txt

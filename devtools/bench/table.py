@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+BEGIN, END = "<!-- figures{of} -->", "<!-- end of figures{of} -->"
 SECONDS: Final = "s"
 
 
@@ -48,14 +48,15 @@ class Step:
     end: float
 
 
-def comparison(rows: Sequence[Row], other: str = "script") -> str:
+def comparison(rows: Sequence[Row], other: str = "script", this: str = "program") -> str:
     """Return a table of medians, each with all its values, and their ratios.
 
     Args:
         rows: what was measured.
-        other: what the program is compared with.
+        other: what it is compared with.
+        this: what is measured.
     """
-    lines = [f"| | program | {other} | program / {other} |", "|---|---|---|---|"]
+    lines = [f"| | {this} | {other} | {this} / {other} |", "|---|---|---|---|"]
     for row in rows:
         ratio = f"{median(row.ours) / median(row.theirs):.2f}" if row.ours and row.theirs else ""
         lines.append(f"| {row.what} | {_cell(row.ours, row.unit)} | {_cell(row.theirs, row.unit)} | {ratio} |")
@@ -90,15 +91,26 @@ def steps(found: Sequence[Step], *, least: float = 0.0) -> str:
     return "\n".join(lines)
 
 
-def put(page: Path, figures: str) -> None:
+def put(page: Path, figures: str, of: str = "") -> None:
     """Put figures between the two marks of a page, in the place of those that are there.
+
+    Args:
+        page: a Markdown file.
+        figures: what goes there.
+        of: what they are of, where a page has several.
 
     Raises:
         LabError: the page has no such marks.
     """
+    begin, end = marks(of)
     text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise LabError(f"{page.name} has no place for figures", why=f"expected {BEGIN} ... {END}", fix="put it there")
-    page.write_text(f"{before}{BEGIN}\n{figures}\n{END}{after}", encoding="utf-8")
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise LabError(f"{page.name} has no place for figures", why=f"expected {begin} ... {end}", fix="put it there")
+    page.write_text(f"{before}{begin}\n{figures}\n{end}{after}", encoding="utf-8")
+
+
+def marks(of: str = "") -> tuple[str, str]:
+    """Return the marks between which a page has its figures."""
+    return BEGIN.format(of=f" of {of}" if of else ""), END.format(of=f" of {of}" if of else "")

@@ -1,6 +1,7 @@
 """Measure p3 against a plain script that does the same, in turns, and print the figures as Markdown.
 
-It has a cluster and ports of its own, and removes all that it makes. docs/benchmark.md says what is measured.
+With STACK=platform it measures the platform against p3. It has clusters and ports of its own, and removes all that it
+makes. docs/benchmark.md says what is measured.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ PAGE: Final = paths.ROOT / "docs" / "benchmark.md"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
+    parser.add_argument("stack", nargs="?", default="p3", choices=("p3", "platform"), help="(%(default)s)")
     parser.add_argument("--repetitions", type=int, default=3, help="how often each side runs (%(default)s)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of p3, as JSON")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of it, as JSON")
     parser.add_argument(
         "--write", action="store_true", help=f"also put the figures into {PAGE.relative_to(paths.ROOT)}"
     )
@@ -29,14 +31,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from devtools.bench import p3  # noqa: PLC0415 - it loads the whole program, which --help can do without
+    from devtools.bench import p3, platform  # noqa: PLC0415 - they load the whole program; --help can do without
 
     if args.repetitions < 1:
         raise LabError(f"--repetitions is {args.repetitions}", why="at least 1 was expected")
-    figures = p3.measure(args.repetitions, dict(setting(each) for each in args.set))
+    overrides = dict(setting(each) for each in args.set)
+    if args.stack == p3.STACK:
+        figures, of = p3.measure(args.repetitions, overrides), ""
+    else:
+        figures, of = platform.measure(args.repetitions, overrides), args.stack
     print(figures)
     if args.write:
-        table.put(PAGE, figures)
+        table.put(PAGE, figures, of)
     return 0
 
 

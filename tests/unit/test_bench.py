@@ -16,7 +16,7 @@ from components.core import versions
 from components.core.errors import LabError
 from components.docker import engine as docker_engine
 from devtools import graph
-from devtools.bench import inputs, p3, table
+from devtools.bench import inputs, p3, platform, program, table
 from devtools.bench.table import Row, Step
 from lab.commands import bench
 
@@ -140,9 +140,10 @@ def test_steps_are_shown_in_the_order_of_their_begin_without_short_ones() -> Non
 
 def test_figures_take_the_place_of_older_ones(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n", encoding="utf-8")
+    begin, end = table.marks()
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n", encoding="utf-8")
     table.put(page, "new")
-    assert page.read_text(encoding="utf-8") == f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n"
+    assert page.read_text(encoding="utf-8") == f"before\n{begin}\nnew\n{end}\nafter\n"
     page.write_text("no marks\n", encoding="utf-8")
     with pytest.raises(LabError, match="no place for figures"):
         table.put(page, "new")
@@ -150,7 +151,9 @@ def test_figures_take_the_place_of_older_ones(tmp_path: Path) -> None:
 
 def test_the_page_has_a_place_for_figures() -> None:
     text = bench.PAGE.read_text(encoding="utf-8")
-    assert text.index(table.BEGIN) < text.index(table.END)
+    for of in ("", platform.STACK):
+        begin, end = table.marks(of)
+        assert text.index(begin) < text.index(end)
 
 
 def test_a_report_has_a_row_for_everything_that_is_measured() -> None:
@@ -176,7 +179,7 @@ def test_a_report_has_a_row_for_everything_that_is_measured() -> None:
     "said", ["1000\ncache 500\ninactive_file 1\ntotal_inactive_file 300\n", "1000\nanon 500\ninactive_file 300\n"]
 )
 def test_cached_files_are_no_memory_in_use(said: str) -> None:
-    assert p3.used(said) == 700
+    assert program.used(said) == 700
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,7 @@ def test_wrong_arguments_are_errors() -> None:
     with pytest.raises(LabError, match="expected KEY=VALUE"):
         bench.setting("apiPort")
     with pytest.raises(LabError, match="at least 1"):
-        bench.run(argparse.Namespace(repetitions=0, set=[], write=False))
+        bench.run(argparse.Namespace(repetitions=0, set=[], write=False, stack="p3"))
 
 
 EVENTS = """\
@@ -205,7 +208,7 @@ EVENTS = """\
 
 @pytest.mark.parametrize("code", [0, 255])
 def test_the_engine_s_events_are_steps_and_its_messages_are_errors(
-    code: int, made: graph.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stand-in for the CLI prints events in the form of Pulumi 3.259."""
     tools, folder = tmp_path / "tools", tmp_path / "bench"
@@ -217,12 +220,43 @@ def test_the_engine_s_events_are_steps_and_its_messages_are_errors(
     )
     (tools / "pulumi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(docker_engine, "cgroup_version", lambda: "2")
-    monkeypatch.setattr(graph, "build", lambda *_: made)
     monkeypatch.setenv("PULUMI_BACKEND_URL", "")  # the benchmark sets it, and this takes it back
-    measured = p3.Bench(folder, {})
+    measured = program.Program(folder, p3.STACK, p3.SETTINGS)
     if code:
         with pytest.raises(LabError, match=r"pulumi up failed. no space left\."):
             measured.up(0.0)
     else:
         assert [step.what for step in measured.up(0.0)] == ["nodes"]
+
+
+# --- the platform beside p3 ------------------------------------------------------------------------------------------
+
+
+def test_the_platform_is_measured_as_it_is_committed_with_names_and_ports_of_its_own() -> None:
+    found = platform.settings({"gitPorts": [18044]})
+    committed = yaml.safe_load((ROOT / "Pulumi.platform.yaml").read_text(encoding="utf-8"))["config"]
+    assert {f"iot:{key}" for key in found} >= committed.keys()
+    for key in ("environments", "clusters"):
+        for name, each in found[key].items():
+            theirs = committed[f"iot:{key}"][name]
+            assert {what: value for what, value in each.items() if "ort" not in what} == {
+                what: value for what, value in theirs.items() if "ort" not in what
+            }
+    ports = [found["apiPort"], found["registryPort"], *found["argocdPorts"], *found["gitPorts"]]
+    ports += [each["apiPort"] for each in found["clusters"].values()]
+    ports += [each["port"] for each in found["environments"].values()]
+    assert 18044 in ports
+    assert len(set(ports)) == len(ports)
+    assert graph.build(platform.STACK, ROOT, found).nodes  # the program takes them
+
+
+def test_a_report_of_the_platform_has_a_row_for_everything_that_is_measured() -> None:
+    names = ("first", "up", "second", "down", "memory")
+    shown = platform.report(
+        {"platform": {"code": [20.0]} | {name: [3.0] for name in names}, "p3": {name: [2.0] for name in names}},
+        ["- 2 CPUs"],
+    )
+    assert "| | platform | p3 | platform / p3 |" in shown
+    assert "| first `up`, images in Docker | **3.0 s** | **2.0 s** | 1.50 |" in shown
+    assert "| memory of the whole lab | **3.0 GiB** | **2.0 GiB** | 1.50 |" in shown
+    assert "| code pushed -> live in the first environment | **20.0 s** |  |  |" in shown
