@@ -14,7 +14,7 @@ PAGES: Final = sorted(
     for path in ROOT.glob(pattern)
 )
 # Those whose every command is typed by a test, in the order in which it is read.
-TYPED: Final = ("README.md", "docs/p1.md", "docs/p2.md", "docs/p3.md")
+TYPED: Final = ("README.md", "docs/p1.md", "docs/p2.md", "docs/p3.md", "docs/platform.md")
 
 # A block between fences with its language, an indented line, or what prose has in code style.
 CODE: Final = re.compile(r"^ *```(\w*)\n(.*?)^ *```|^(?: {4,}|\t)(\S[^\n]*)$|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
@@ -34,12 +34,16 @@ TYPED_BY: Final = {
     "exit": LAB,
     "git -C ../gitops": LAB,
     "hostname": LAB,
+    "make approve": LAB,
     "make check": LAB,
+    "make ci": LAB,
     "make clone": LAB,
     "make destroy": LAB,
     "make kubectl": LAB,
     "make password": LAB,
+    "make promote": LAB,
     "make release": LAB,
+    "make rollback": LAB,
     "make ssh": LAB,
     "make status": LAB,
     "sed -i": LAB,

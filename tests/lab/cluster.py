@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import versions
+from components.docker import engine
 from components.k3d import volumes
 from tests.lab.lab import answer, docker_things, eventually
 
@@ -86,3 +88,22 @@ def remove(lab: Lab) -> None:
         ["docker", "network", "rm", CLUSTER],
     ):
         subprocess.run(command, check=False, capture_output=True, timeout=120)
+
+
+def make_other(lab: Lab, name: str, *, network: str, api_port: int, images: list[str]) -> None:
+    """Make a cluster that is not ours, and bring it images of Docker's.
+
+    Args:
+        lab: whose tools are used.
+        name: the cluster's.
+        network: the Docker network that it is on.
+        api_port: of this host, for its API.
+        images: what is to run in it.
+    """
+    disabled = [f"--k3s-arg=--disable={each}@server:0" for each in ("traefik", "servicelb", "metrics-server")]
+    cgroup = ["--k3s-arg=--kubelet-arg=fail-cgroupv1=false@server:0"] if engine.cgroup_version() == "1" else []
+    create = ["k3d", "cluster", "create", name, f"--image={versions.K3S_IMAGE}", f"--network={network}", "--no-lb"]
+    lab.run(*create, f"--api-port=127.0.0.1:{api_port}", "--kubeconfig-update-default=false", *disabled, *cgroup)
+    node = {"NODES": f"k3d-{name}-server-0", "IMAGES": " ".join(images), "TIMEOUT": "300"}
+    command = [sys.executable, "-m", "components.k3d.import_images"]
+    subprocess.run(command, cwd=lab.folder, env=lab.env | node, check=True)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from components.core import versions
-from components.docker import engine
 from tests.lab import cluster, reader
 from tests.lab.cluster import CLUSTER, GIT, NODE, message, wait_settled
 from tests.lab.lab import Lab, answer, docker_things, eventually
@@ -379,19 +378,12 @@ OTHER: Final = "iot-other"
 @pytest.fixture
 def other(lab: Lab, tmp_path: Path) -> Iterator[Path]:
     """Make a cluster that is not ours, on the network of our Git server, and return its kubeconfig."""
-    disabled = [f"--k3s-arg=--disable={each}@server:0" for each in ("traefik", "servicelb", "metrics-server")]
-    cgroup = ["--k3s-arg=--kubelet-arg=fail-cgroupv1=false@server:0"] if engine.cgroup_version() == "1" else []
-    create = ["k3d", "cluster", "create", OTHER, f"--image={versions.K3S_IMAGE}", f"--network={CLUSTER}", "--no-lb"]
+    images = [versions.ARGOCD_IMAGE, versions.REDIS_IMAGE, "iot-lab/flask-app:v2"]
     try:
-        lab.run(*create, "--api-port=127.0.0.1:16551", "--kubeconfig-update-default=false", *disabled, *cgroup)
+        cluster.make_other(lab, OTHER, network=CLUSTER, api_port=16551, images=images)
         path = tmp_path / "kubeconfig"
         path.touch(mode=0o600)
         path.write_text(lab.run("k3d", "kubeconfig", "get", OTHER).stdout, encoding="utf-8")
-        images = f"{versions.ARGOCD_IMAGE} {versions.REDIS_IMAGE} iot-lab/flask-app:v2"
-        node = {"NODES": f"k3d-{OTHER}-server-0", "IMAGES": images, "TIMEOUT": "300"}
-        subprocess.run(
-            [sys.executable, "-m", "components.k3d.import_images"], cwd=lab.folder, env=lab.env | node, check=True
-        )
         yield path
     finally:
         lab.run("k3d", "cluster", "delete", OTHER, check=False)

@@ -14,9 +14,10 @@ import yaml
 
 from components.core import versions
 from components.core.errors import LabError
-from components.gitops.environments import DEVELOPER, RELEASER, VIEWER
+from components.gitops.environments import CI, DEVELOPER, RELEASER, VIEWER
 from components.k3d import volumes
 from lab.live import argocd, environments, git, pipeline
+from tests.lab import reader
 from tests.lab.lab import Lab, answer, docker_things, eventually
 
 if TYPE_CHECKING:
@@ -222,6 +223,43 @@ def test_a_rollback_elsewhere_is_a_revert(lab: Lab) -> None:
     lab.shell("make promote TO=staging")
 
 
+def test_what_the_page_says_can_be_typed_and_holds(lab: Lab) -> None:
+    shown = {
+        "the last runs; RUN=3 shows the log of one": reader.has("nothing was pushed to the app yet"),
+        "to dev, without CI: v1 and v2 are built here": reader.has("says v2"),
+        "what runs in dev: the version, and the base": reader.has("v2"),
+        "a pull request": reader.has("waits for 1 approval"),
+        "approves, merges and syncs it, as releaser": reader.has("releaser has it synced", "says v2"),
+        "a revert, by pull request as well": reader.has("waits for 1 approval"),
+        "back in the version before": reader.has("says v1"),
+        "version, commit, since when, approved by whom": reader.has("approved by releaser"),
+        "all that is promised here, a line per point": reader.has("points hold"),
+    }
+    reader.read(lab, "docs/platform.md", shown, {})
+    run_("v2", "v2", "v1")
+
+
+def test_what_conflicts_with_what_was_merged_since_is_refused_and_can_be_promoted_again(
+    lab: Lab, outputs: dict[str, Any], tmp_path: Path
+) -> None:
+    lab.shell("make promote TO=prod")
+    path = "overlays/prod/kustomization.yaml"
+    with git.cloned(environments.remote(outputs, environments.find(outputs, "prod"))) as clone:
+        lines = (clone.root / path).read_text(encoding="utf-8").splitlines()
+    held = [f"{line}  # by hand" if "newTag:" in line else line for line in lines]
+    merge(outputs, {path: "\n".join(held) + "\n"}, tmp_path / "theirs")
+    said = fails(lab, "make approve ENV=prod")
+    assert "can't be merged" in said
+    assert "promote again" in said
+    assert runs()["prod"] == "v1"
+    lab.shell("make promote TO=prod")
+    lab.shell("make approve ENV=prod")
+    assert runs() == {"dev": "v2", "staging": "v2", "prod": "v2"}
+    lab.shell("make rollback ENV=prod")
+    lab.shell("make approve ENV=prod")
+    run_("v2", "v2", "v1")
+
+
 # --- CI --------------------------------------------------------------------------------------------------------------
 
 
@@ -305,13 +343,31 @@ def test_nobody_pushes_to_a_branch_that_is_not_theirs(
         change(outputs, account, branch, {"overlays/prod/x.yaml": "a: b\n"}, tmp_path)
 
 
-def test_who_reads_writes_nothing(lab: Lab, outputs: dict[str, Any], tmp_path: Path) -> None:
-    reader = outputs["gitReader"]
-    mine = {**outputs, "accounts": {reader["username"]: reader["password"]}}
-    with pytest.raises(LabError, match=r"does not let you push|does not accept|no repository"):
-        change(mine, reader["username"], "env/dev", {"overlays/dev/x.yaml": "a: b\n"}, tmp_path)
+@pytest.mark.parametrize("branch", ["main", "env/staging", "env/new"])
+def test_ci_pushes_to_no_branch_but_that_of_the_first_environment(
+    lab: Lab, outputs: dict[str, Any], tmp_path: Path, branch: str
+) -> None:
+    state = json.loads(lab.run("pulumi", "stack", "export", "--show-secrets", "--stack", "platform").stdout)
+    (password,) = [
+        each["outputs"]["result"]["plaintext"].strip('"')
+        for each in state["deployment"]["resources"]
+        if each["urn"].endswith("::gitea-ci")
+    ]
+    mine = {**outputs, "accounts": {CI: password}}
+    begin = "env/dev" if branch == "env/new" else branch
+    with pytest.raises(LabError, match="does not let you push"):
+        change(mine, CI, begin, {"overlays/dev/x.yaml": "a: b\n"}, tmp_path, to=branch)
     with pytest.raises(LabError, match="refuses"):
-        gitea(mine, reader["username"]).ask("POST", f"{API}/branches", {"new_branch_name": "mine"})
+        gitea(mine, CI).ask("PUT", f"{API}/collaborators/{CI}", {"permission": "admin"})
+
+
+def test_who_reads_writes_nothing(lab: Lab, outputs: dict[str, Any], tmp_path: Path) -> None:
+    who = outputs["gitReader"]
+    mine = {**outputs, "accounts": {who["username"]: who["password"]}}
+    with pytest.raises(LabError, match=r"does not let you push|does not accept|no repository"):
+        change(mine, who["username"], "env/dev", {"overlays/dev/x.yaml": "a: b\n"}, tmp_path)
+    with pytest.raises(LabError, match="refuses"):
+        gitea(mine, who["username"]).ask("POST", f"{API}/branches", {"new_branch_name": "mine"})
 
 
 def test_a_viewer_of_argocd_has_no_account_in_git(lab: Lab, outputs: dict[str, Any]) -> None:

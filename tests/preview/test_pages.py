@@ -59,7 +59,7 @@ class Reader:
         if stack not in self._stacks:
             self._stacks.add(stack)
             self._project.create(stack)
-            if stack == "p3":
+            if stack in {"p3", "platform"}:
                 self._project.set(stack, "argocdChart", str(self._chart))
         if target == "up":
             said: Answer = self._project.pulumi("preview", "--stack", stack, *shlex.split(given.pop("ARGS", "")))
