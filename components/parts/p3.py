@@ -431,7 +431,10 @@ def _outputs(
         "next": "make status; make release VERSION=v2; make password",
     }
     if settings.image.ci:
-        found["ci"] = {"repository": f"http://{settings.cluster.node_host}:{settings.git.ports[0]}/iot/app.git"}
+        found["ci"] = {
+            "repository": f"http://{settings.cluster.node_host}:{settings.git.ports[0]}/iot/app.git",
+            "runner": _runner_container(settings),
+        }
     if settings.environments:
         # What p3's commands do, they do in the first one.
         first = settings.environments[0]

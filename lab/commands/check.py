@@ -32,8 +32,11 @@ def run(args: argparse.Namespace) -> int:
     tools.ensure(["kubectl"])
     with kube.config_file(outputs["kubeconfig"]) as config, ThreadPoolExecutor() as pool:
         # All at the same time: each may have to wait for something that does not answer.
-        wanted = defence_platform if outputs.get("environments") else defence
-        results = list(pool.map(defence.result, wanted.points(args.stack, outputs, config)))
+        if outputs.get("environments"):
+            points = list(defence_platform.points(outputs, config))
+        else:
+            points = defence.points(args.stack, outputs, config)
+        results = list(pool.map(defence.result, points))
     held = sum(each.ok for each in results)
     if args.json:
         found = {"stack": args.stack, "ok": held == len(results), "points": [asdict(each) for each in results]}

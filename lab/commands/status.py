@@ -194,6 +194,7 @@ def last_run(outputs: Mapping[str, Any]) -> Line:
     Args:
         outputs: the stack's, with secrets.
     """
+    pipeline.require_runner(outputs)
     last = next(iter(pipeline.runs(outputs, 1)), None)
     if not last:
         return Line(name="ci", ok=True, found="nothing was pushed to the app yet")

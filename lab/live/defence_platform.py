@@ -11,13 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import http_client as http
-from components.core import kube, names, project
+from components.core import kube, names
 from components.core.errors import LabError
 from components.core.run import CommandError, run
-from components.docker import container as containers
 from components.gitops import application_status, gitea
 from components.gitops.environments import ACCOUNTS, CONTROLLER, DEVELOPER, RELEASER, REPOSITORY
-from lab.host import paths
 from lab.live import answers, application, argocd, environments, git, manifest_tags, pipeline
 from lab.live.defence import Point, expect
 
@@ -33,11 +31,10 @@ REMOTE: Final = f"system:serviceaccount:{names.ARGOCD}:{names.ARGOCD_ACCOUNT}"
 TOO_MUCH: Final = (("get", "secrets"), ("create", "pods/exec"), ("create", "rolebindings"), ("create", "namespaces"))
 
 
-def points(stack: str, outputs: Mapping[str, Any], config: Path) -> Iterator[Point]:
+def points(outputs: Mapping[str, Any], config: Path) -> Iterator[Point]:
     """Return the points of a stack with environments.
 
     Args:
-        stack: its name.
         outputs: its outputs, with secrets.
         config: path of the kubeconfig of Argo CD's cluster.
 
@@ -55,8 +52,7 @@ def points(stack: str, outputs: Mapping[str, Any], config: Path) -> Iterator[Poi
         for verb, what in TOO_MUCH:
             yield Point(f"Argo CD may not {verb} {what} in {cluster}", partial(_may_not, outputs, cluster, verb, what))
     if "ci" in outputs:
-        cluster = project.stack_config(stack, paths.ROOT)["iot:clusterName"]
-        yield from _ci(outputs, f"{cluster}-runner")
+        yield from _ci(outputs)
 
 
 def _environment(outputs: Mapping[str, Any], config: Path, each: Environment) -> Iterator[Point]:
@@ -81,11 +77,12 @@ def _environment(outputs: Mapping[str, Any], config: Path, each: Environment) ->
         yield Point(f"{name}: the developer may push to {each.branch}", partial(_open, outputs, each))
 
 
-def _ci(outputs: Mapping[str, Any], runner: str) -> Iterator[Point]:
+def _ci(outputs: Mapping[str, Any]) -> Iterator[Point]:
     registry = outputs["image"].partition("/")[0]
     yield Point(f"http://{registry}/v2/: the registry answers", lambda: _status(f"http://{registry}/v2/"))
     yield Point(f"{outputs['ci']['repository']}: the app's code has a pipeline", lambda: _pipeline(outputs))
-    yield Point(f"docker ps shows {runner}, which has no kubeconfig", lambda: _runner(runner))
+    words = f"docker ps shows {outputs['ci']['runner']}, which has no kubeconfig"
+    yield Point(words, lambda: _runner(outputs))
     yield Point("the last run of the pipeline has not failed", lambda: _last(outputs))
 
 
@@ -231,13 +228,11 @@ def _pipeline(outputs: Mapping[str, Any]) -> str:
     return expect(", ".join(each["name"] for each in found), "App", "the workflows")
 
 
-def _runner(name: str) -> str:
-    found = containers.inspect("container", name)
-    if not found or not found["State"]["Running"]:
-        raise LabError(f"{name} does not run", fix="make up")
+def _runner(outputs: Mapping[str, Any]) -> str:
+    found = pipeline.require_runner(outputs)
     mounts = sorted(str(each["Destination"]) for each in found["Mounts"])
     if any("kube" in each for each in [*mounts, *found["Config"]["Env"]]):
-        raise LabError(f"{name} is handed a kubeconfig", fix="make up")
+        raise LabError(f"{outputs['ci']['runner']} is handed a kubeconfig", fix="make up")
     return f"it is handed {', '.join(mounts)}"
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core.errors import LabError
+from components.docker import container as containers
 from components.gitops import gitea
 from components.gitops.environments import DEVELOPER
 from components.platform import pipeline
@@ -43,6 +44,22 @@ class Run:
         """Return it in a few words."""
         took = "" if self.seconds is None else f" after {self.seconds:.0f} s"
         return f"{self.state}{took}: {self.commit[:12]} {self.title!r}"
+
+
+def require_runner(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what Docker says of the container that runs the pipeline.
+
+    Args:
+        outputs: the stack's.
+
+    Raises:
+        LabError: it does not run.
+    """
+    name = outputs["ci"]["runner"]
+    found = containers.inspect("container", name)
+    if not found or not found["State"]["Running"]:
+        raise LabError(f"{name} does not run", why="what is pushed to the app is not built meanwhile", fix="make up")
+    return found
 
 
 def runs(outputs: Mapping[str, Any], most: int) -> list[Run]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import textwrap
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from components.core.errors import LabError
+from components.core.http_client import Answer
+from components.docker import container as containers
+from components.gitops import gitea
+from lab.commands import status
 from lab.host import paths
-from tests.unit import repositories
+from tests.unit import fakes, repositories
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -263,3 +268,57 @@ def test_what_is_only_tried_is_built_and_not_pushed(step: Step) -> None:
     assert done.returncode == 0
     assert f"not scanned: {IMAGE}:{TAG}, for Trivy is not here" in done.stderr
     assert not [each for each in step.said() if "push" in each]
+
+
+# --- what became of it -----------------------------------------------------------------------------------------------
+
+RUN: Final = {
+    "id": 7,
+    "run_number": 3,
+    "display_title": "Say it otherwise",
+    "head_sha": COMMIT,
+    "status": "completed",
+    "conclusion": "success",
+    "started_at": "2026-11-27T10:00:00Z",
+    "completed_at": "2026-11-27T10:00:21Z",
+}
+
+
+@pytest.fixture
+def outputs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return the platform's outputs, with a runner that runs and a Git server that has no run yet."""
+    answers_with(monkeypatch, [])
+    monkeypatch.setattr(containers, "inspect", lambda *_: {"State": {"Running": True}})
+    return fakes.outputs("platform")
+
+
+def answers_with(monkeypatch: pytest.MonkeyPatch, runs: list[dict[str, Any]]) -> None:
+    monkeypatch.setattr(gitea.Gitea, "ask", lambda *_: Answer(200, {"workflow_runs": runs}, ""))
+
+
+@pytest.mark.parametrize(
+    ("changes", "ok", "words"),
+    [
+        ({}, True, "success after 21 s: 0123456789ab 'Say it otherwise'"),
+        ({"conclusion": "failure"}, False, "failure after 21 s"),
+        ({"status": "running", "conclusion": None, "completed_at": None}, True, "running: 0123456789ab"),
+        ({"status": "queued", "conclusion": None, "started_at": None, "completed_at": None}, True, "queued"),
+    ],
+)
+def test_the_last_run_is_told_at_a_glance(
+    outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], ok: bool, words: str
+) -> None:
+    answers_with(monkeypatch, [RUN | changes])
+    line = status.last_run(outputs)
+    assert (line.ok, words in line.found) == (ok, True), line.found
+    assert line.fix == "make ci RUN=3"
+
+
+def test_a_runner_that_does_not_run_is_said_whatever_became_of_the_last_push(
+    outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "nothing was pushed to the app yet" in status.last_run(outputs).found
+    monkeypatch.setattr(containers, "inspect", lambda *_: None)
+    with pytest.raises(LabError, match="iot-platform-runner does not run") as caught:
+        status.last_run(outputs)
+    assert caught.value.fix == "make up"

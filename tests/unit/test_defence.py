@@ -21,8 +21,9 @@ SERVER = {"machine": "rel-filaS", "name": "rel-filas", "role": "server", "addres
 
 
 def names(stack: str, config: Path) -> str:
-    points = defence_platform.points if stack == "platform" else defence.points
-    return "\n".join(point.name for point in points(stack, fakes.outputs(stack), config))
+    outputs = fakes.outputs(stack)
+    points = defence_platform.points(outputs, config) if stack == "platform" else defence.points(stack, outputs, config)
+    return "\n".join(point.name for point in points)
 
 
 def node(name: str, address: str, *, ready: bool = True, control: bool = True) -> dict[str, Any]:
