@@ -114,8 +114,8 @@ def promote(outputs: Mapping[str, Any], source: Environment, target: Environment
         LabError: it can't be promoted.
     """
     image = outputs["image"]
-    goes_to = releases.at(outputs, target)
-    with git.cloned(environments.remote(outputs, source)) as had, git.cloned(goes_to.remote) as clone:
+    into = environments.remote(outputs, target)
+    with git.cloned(environments.remote(outputs, source)) as had, git.cloned(into) as clone:
         if had.head != commit:
             raise LabError(
                 f"{source.name} runs commit {commit[: manifest_tags.SHORT]}, and Git is at {had.head[:7]} by now",
@@ -133,13 +133,6 @@ def promote(outputs: Mapping[str, Any], source: Environment, target: Environment
         title = f"Run version {version} of the app in {target.name}"
         done = clone.commit(f"{title}\n\nIt was {before}. {source.name} runs it at commit {commit}.")
         request = environments.submit(outputs, target, clone, title)
-    if request:
-        print(f"{before} -> {version} in {target.name}: {request.url} waits for {target.approvals} approval")
-        print(f"then: make approve ENV={target.name}")
-        return 0
-    print(f"{before} -> {version}: commit {done[: manifest_tags.SHORT]} is in {target.branch}")
-    if target.sync == "manual":
-        print(f"then: make approve ENV={target.name}")
-        return 0
-    releases.live(goes_to, version, timeout)
+    what = f"commit {done[: manifest_tags.SHORT]}"
+    releases.follow(outputs, target, releases.Change(before=before, after=version, what=what), request, timeout)
     return 0

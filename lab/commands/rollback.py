@@ -47,8 +47,8 @@ def rollback(outputs: Mapping[str, Any], target: Environment, timeout: float) ->
         RejectedError: somebody else has pushed at the same time.
         LabError: there is nothing that can be taken back.
     """
-    goes_to, image = releases.at(outputs, target), outputs["image"]
-    with git.cloned(goes_to.remote, DEPTH) as clone:
+    image = outputs["image"]
+    with git.cloned(environments.remote(outputs, target), DEPTH) as clone:
         folder = clone.root / target.path
         version = manifest_tags.one_of(manifest_tags.tags(manifest_tags.read(folder), image))
         title = clone.revert([target.path, environments.BASE])
@@ -56,13 +56,6 @@ def rollback(outputs: Mapping[str, Any], target: Environment, timeout: float) ->
         if before != version:
             releases.check_exists(before, image)
         request = environments.submit(outputs, target, clone, title)
-    if request:
-        print(f"{version} -> {before} in {target.name}: {request.url} waits for {target.approvals} approval")
-        print(f"then: make approve ENV={target.name}")
-        return 0
-    print(f"{version} -> {before}: {title!r} is in {target.branch}")
-    if target.sync == "manual":
-        print(f"then: make approve ENV={target.name}")
-        return 0
-    releases.live(goes_to, before, timeout)
+    change = releases.Change(before=version, after=before, what=repr(title))
+    releases.follow(outputs, target, change, request, timeout)
     return 0

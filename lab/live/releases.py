@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from lab.live.environments import Environment
+    from lab.live.environments import Environment, PullRequest
 
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests, and Docker's own kinds
 MANIFESTS: Final = ", ".join(
@@ -144,6 +144,41 @@ def live(target: Target, version: str, timeout: float) -> None:
     with kube.config_file(target.kubeconfig) as config:
         _, since = wait(target, version, timeout, config)
     print(f"{target.url} says {version} after {since - begin:.1f} s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change of an environment in Git: from which version to which, and what it is there."""
+
+    before: str
+    after: str
+    what: str
+
+
+def follow(
+    outputs: Mapping[str, Any], environment: Environment, change: Change, request: PullRequest | None, timeout: float
+) -> None:
+    """Say what became of a change of an environment, and wait until it is live where nobody has to do anything.
+
+    Args:
+        outputs: the stack's, with secrets.
+        environment: the one that is changed.
+        change: what was pushed.
+        request: the pull request that it became; None when it is on the branch.
+        timeout: seconds until it has to be live.
+
+    Raises:
+        LabError: it did not come within that time; with what the Application says.
+    """
+    versions_ = f"{change.before} -> {change.after}"
+    if request:
+        print(f"{versions_} in {environment.name}: {request.url} waits for {environment.approvals} approval")
+    else:
+        print(f"{versions_}: {change.what} is in {environment.branch}")
+        if environment.sync != "manual":
+            live(at(outputs, environment), change.after, timeout)
+            return
+    print(f"then: make approve ENV={environment.name}")
 
 
 def check_name(version: str) -> None:
