@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,10 +12,10 @@ from pulumi.dynamic import Resource
 
 from components.core import versions
 from components.core.dynamic import Provider
-from components.docker.container import ContainerSpec
+from components.docker.container import PROJECT, PROJECT_LABEL, STACK_LABEL, ContainerSpec
 from components.docker.image import AppImage, AppImageArgs
 from components.gitops.gitea import OWNER
-from components.platform.runner_provider import SECRETS
+from components.platform.runner_provider import RUNNER_LABEL, SECRETS
 
 if TYPE_CHECKING:
     from components.gitops.git_server import GitServer
@@ -85,6 +86,7 @@ class _Runner(Resource, module="platform", name="Runner"):
 
 def container(args: CiRunnerArgs) -> ContainerSpec:
     """Return the container."""
+    labels = ((RUNNER_LABEL, args.container), (STACK_LABEL, args.stack), (PROJECT_LABEL, PROJECT))
     config = {
         "log": {"level": "info"},
         "runner": {
@@ -101,7 +103,7 @@ def container(args: CiRunnerArgs) -> ContainerSpec:
         "container": {
             "network": args.network,
             "privileged": False,
-            "options": f"--memory={JOB_MEMORY}",
+            "options": shlex.join([f"--memory={JOB_MEMORY}", *(f"--label={key}={value}" for key, value in labels)]),
             # Nothing else of this host is handed to a job than Docker's socket.
             "valid_volumes": [],
             "docker_host": "",

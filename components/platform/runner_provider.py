@@ -27,6 +27,7 @@ COMPARED: Final = (*container_provider.FIELDS, *SECRETS, "repository", "label", 
 # https://gitea.dev/actions-proto-def: Connect, which takes JSON as well.
 REGISTER: Final = "/api/actions/runner.v1.RunnerService/Register"
 # Every job has it, and ours leave it empty; what else runs Actions on this host uses one of the same name.
+RUNNER_LABEL: Final = "iot.runner"  # of a job's container: whose it is
 CACHE: Final = "act-toolcache"
 SECONDS: Final = 60.0  # for the container to take its registration
 
@@ -47,8 +48,11 @@ class RunnerProvider(ContainerProvider):
         return DiffResult(changes=container_provider.differs(_olds, _news, COMPARED), stables=["name", "stack"])
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Remove it, and the volume that it gives to all jobs, unless that was there before."""
+        """Remove it, what is left of its jobs, and the volume that it gives to all, unless that was there before."""
         wanted = container_provider.here(_props)
+        if (containers.labels("container", wanted.name) or {}).get(containers.STACK_LABEL) == wanted.stack:
+            engine.ask("container", "stop", f"--time={containers.END}", wanted.name)
+        remove_jobs(wanted.name)
         containers.remove(wanted)
         if (containers.labels("volume", CACHE) or {}).get(containers.STACK_LABEL) == wanted.stack:
             with suppress(CommandError):  # somebody else's runner has it by now
@@ -59,6 +63,7 @@ class RunnerProvider(ContainerProvider):
         wanted = spec(props)
         if containers.inspect("container", wanted.name):
             engine.ask("container", "rm", "--force", wanted.name)  # it reads its registration at its start
+        remove_jobs(wanted.name)  # nobody else goes on with them
         containers.ensure_volume(CACHE, stack=wanted.stack)
         outs = super()._made(props)
         given = json.dumps(register(wanted, props))
@@ -66,6 +71,21 @@ class RunnerProvider(ContainerProvider):
         script = f"umask 077; cat >/data/.new <<'EOF'\n{given}\nEOF\nmv /data/.new /data/.runner"
         containers.inside(wanted, script, timeout=SECONDS)
         return outs
+
+
+def remove_jobs(runner: str) -> None:
+    """Remove the containers of a runner's jobs, and their volumes: what a runner leaves that ends in the middle of one.
+
+    Args:
+        runner: name of the runner's container, which does not run.
+    """
+    for job in engine.containers(f"{RUNNER_LABEL}={runner}"):
+        found = containers.inspect("container", job.name)
+        mounts = [str(each.get("Name")) for each in (found or {}).get("Mounts", []) if each["Type"] == "volume"]
+        engine.ask("container", "rm", "--force", "--volumes", job.name)
+        for each in mounts:
+            if each.startswith(job.name) and containers.inspect("volume", each):
+                engine.ask("volume", "rm", each)
 
 
 def register(wanted: ContainerSpec, props: Mapping[str, Any]) -> dict[str, Any]:

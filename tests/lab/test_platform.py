@@ -282,6 +282,11 @@ def push_code(lab: Lab, outputs: dict[str, Any], old: str, new: str, folder: Pat
     return commit
 
 
+def jobs() -> set[str]:
+    """Return the containers of jobs that Docker has."""
+    return {each for each in docker_things()["containers"] if each.startswith("GITEA-ACTIONS-TASK-")}
+
+
 def last(outputs: dict[str, Any], commit: str) -> str:
     """Return what became of a commit."""
     return next((each.state for each in pipeline.runs(outputs, 5) if each.commit == commit), "nothing yet")
@@ -584,7 +589,11 @@ def test_no_password_is_in_the_state_in_plain_text(lab: Lab) -> None:
     assert not [who for who, password in found.items() if password in state]
 
 
-def test_destroy_leaves_nothing_and_keeps_what_was_pushed(lab: Lab, before: dict[str, set[str]]) -> None:
+def test_destroy_in_the_middle_of_a_job_leaves_nothing_and_keeps_what_was_pushed(
+    lab: Lab, outputs: dict[str, Any], before: dict[str, set[str]], tmp_path: Path
+) -> None:
+    push_code(lab, outputs, "<h1>", "<h1> ", tmp_path)
+    eventually("a job runs", lambda: bool(jobs()), lambda: str(docker_things()["containers"]))
     said = lab.shell("make destroy")
     assert "kept what was pushed to Git" in said.stdout + said.stderr
     after = docker_things()
