@@ -17,7 +17,17 @@ from components.core import versions
 ROOT: Final = Path(__file__).resolve().parents[2]
 TIMEOUT: Final = 240  # seconds for one call of the CLI; the first one on a busy machine takes a while
 # What the program reads, and what a shell does. Not the lab's commands, nor what bootstrap and setup make.
-PARTS: Final = ("__main__.py", "Pulumi.yaml", "Pulumi.p*.yaml", "components", "app", "manifests", "vagrant", "activate")
+PARTS: Final = (
+    "__main__.py",
+    "Pulumi.yaml",
+    "Pulumi.p*.yaml",
+    "components",
+    "app",
+    "ci",
+    "manifests",
+    "vagrant",
+    "activate",
+)
 # What the CLI and its plugins are, and what their scripts call. No docker, k3d or kubectl.
 PULUMI: Final = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python")
 SYSTEM: Final = ("env", "sh", "uname", "dirname")
