@@ -347,8 +347,8 @@ class EnvironmentSettings(BaseModel, frozen=True):
     after: str = Field("", strict=True, description="the name of the environment that a version comes from")
     sync: Literal["auto", "manual"] = Field("auto", description="auto or manual")
     cluster: str = Field("", strict=True, description="the name of one of iot:clusters")  # empty for Argo CD's own
-    # How many others have to approve a change; its branch is protected when there are any.
-    approvals: int = Field(0, strict=True, ge=0, le=5, description="0 to 5 approvals")
+    # Whether somebody else has to approve a change, which is the releaser; its branch is protected then.
+    approvals: int = Field(0, strict=True, ge=0, le=1, description="0 or 1 approval")
 
     @property
     def ports(self) -> PortSettings:
@@ -630,6 +630,10 @@ def _check_environments(settings: Settings, raw: Mapping[str, str]) -> Iterator[
         key = "gitUrl" if raw["gitUrl"] else "kubeconfig"
         words = "nothing, because the branches, users and rules of environments are made in the embedded Git server"
         yield _Mistake(key, raw[key], words, f"pulumi config rm {PROJECT}:{key}", others=("environments",))
+    protected = [each.name for each in settings.environments if each.approvals]
+    if len(protected) > 1:
+        words = "one of them with approvals, because the protected branch has one base"
+        yield _Mistake("environments", " and ".join(protected), words)
     known = {each.name: each for each in settings.clusters}
     for cluster in settings.further_clusters:
         if len(f"{settings.cluster.name}-{cluster.name}") > NAME:

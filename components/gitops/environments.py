@@ -21,7 +21,7 @@ from components.gitops.application import (
     healthy,
 )
 from components.gitops.git_server import READER, Repository, Rule
-from components.gitops.gitea import OWNER
+from components.gitops.gitea import ALL, OWNER
 from components.gitops.remote_cluster import RemoteCluster, RemoteClusterArgs
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 REPOSITORY: Final = "gitops"
 ROOT: Final = "environments"  # the Application that makes the others, and its AppProject
 APPS: Final = "apps"  # the folder with them
+HEADS: Final = "refs/heads/"
 DEVELOPER: Final = "developer"  # sees all, and changes what needs no approval
 RELEASER: Final = "releaser"  # approves the rest, and syncs it
 VIEWER: Final = "viewer"  # sees all of Argo CD
@@ -53,6 +54,11 @@ CONTROLLER: Final = f"system:serviceaccount:{names.ARGOCD}:argocd-application-co
 def branch(environment: EnvironmentSettings) -> str:
     """Return the branch that an environment follows: what needs an approval is on the protected one."""
     return EMBEDDED_BRANCH if environment.approvals else f"env/{environment.name}"
+
+
+def reference(environment: EnvironmentSettings) -> str:
+    """Return the branch as nothing but a branch is called, such as a tag of its name."""
+    return f"{HEADS}{branch(environment)}"
 
 
 def overlay(environment: EnvironmentSettings) -> str:
@@ -114,8 +120,8 @@ def _rules(environments: tuple[EnvironmentSettings, ...], of_ci: tuple[str, ...]
         # What Pulumi keeps there, it pushes as the owner, whose password nobody is shown.
         Rule(branch=EMBEDDED_BRANCH, pushers=(OWNER,), approvals=approvals, approvers=(RELEASER,)),
         *(Rule(branch=branch(each), pushers=pushers(branch(each))) for each in environments if not each.approvals),
-        # Branches of people, for pull requests.
-        Rule(branch="**", pushers=(DEVELOPER, RELEASER, OWNER), force=True),
+        # Branches of people, for pull requests. Who approves makes no commit, so that nobody approves their own.
+        Rule(branch=ALL, pushers=(DEVELOPER, OWNER), force=True),
     )
 
 
@@ -137,7 +143,7 @@ def _overlay(environment: EnvironmentSettings, image: str) -> str:
 def _application(environment: EnvironmentSettings, url: str, servers: Mapping[str, str]) -> str:
     spec = application_spec(
         repository=url,
-        revision=branch(environment),
+        revision=reference(environment),
         path=overlay(environment),
         project=environment.name,
         namespace=environment.name,
@@ -249,7 +255,7 @@ class Environments(pulumi.ComponentResource):
             opts,
         )
         inside = args.cluster.inside(self)
-        ready: list[pulumi.Resource] = [*self._only_their_own_project(inside)]
+        ready: list[pulumi.Resource] = [*self._only_their_own_project(args.environments, inside)]
         made = {each.name: self._environment(each, args) for each in args.environments}
         for each in args.environments:
             ready += made[each.name]
@@ -286,7 +292,7 @@ class Environments(pulumi.ComponentResource):
             GitOpsAppArgs(
                 cluster=args.cluster,
                 repository=args.repository,
-                revision=EMBEDDED_BRANCH,
+                revision=f"{HEADS}{EMBEDDED_BRANCH}",
                 path=APPS,
                 project=ROOT,
                 namespace=names.ARGOCD,
@@ -337,12 +343,18 @@ class Environments(pulumi.ComponentResource):
         return [*project.ready, quota]
 
     @staticmethod
-    def _only_their_own_project(opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-        """Refuse what Argo CD makes from Git of the kind Application, unless it names its own project.
+    def _only_their_own_project(
+        environments: tuple[EnvironmentSettings, ...], opts: pulumi.ResourceOptions
+    ) -> list[pulumi.Resource]:
+        """Refuse what Argo CD makes from Git of the kind Application, unless it is an environment in its own project.
 
         Who may push could otherwise name the project of an environment that they may not change, or Argo CD's own
-        "default", which allows everything (https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/).
+        "default", which allows everything, or change what brings the Applications
+        (https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/).
         """
+        # Argo CD writes its status into the same object, the root's too.
+        as_before = "oldObject != null && object.spec == oldObject.spec"
+        known = [each.name for each in environments]
         api = kubernetes.admissionregistration.v1
         metadata = kubernetes.meta.v1.ObjectMetaArgs(name="iot-applications")
         made = api.ValidatingAdmissionPolicy(
@@ -365,10 +377,15 @@ class Environments(pulumi.ComponentResource):
                 ],
                 validations=[
                     api.ValidationArgs(
-                        expression="object.spec.project == object.metadata.name",
+                        expression=f"({as_before}) || object.spec.project == object.metadata.name",
                         message_expression="'the Application ' + object.metadata.name + ' names the project ' + "
                         "object.spec.project + ', and may be in the one of its own name alone'",
-                    )
+                    ),
+                    api.ValidationArgs(
+                        expression=f"({as_before}) || object.metadata.name in {known}",
+                        message_expression="'the Application ' + object.metadata.name + ' is none of the environments: "
+                        f"{', '.join(known)}'",
+                    ),
                 ],
             ),
             opts=opts,

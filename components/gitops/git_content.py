@@ -26,6 +26,7 @@ HELPER: Final = (
 )
 # As set by a hook of a repository that this runs in.
 FOREIGN: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+SKIP: Final = "[skip ci]"  # in the message of a commit: no workflow starts for its push
 SECONDS: Final = 600.0  # for one Git command; a backup can be large
 
 
@@ -41,8 +42,13 @@ class Content:
     url: str
     password: str = field(repr=False)
 
-    def restore(self, bundle: Path) -> None:
+    def restore(self, bundle: Path, *, unbuilt: str = "") -> None:
         """Push the branches and tags of a backup.
+
+        Args:
+            bundle: the backup.
+            unbuilt: a branch that gets one more commit, at which no workflow starts: what it has was built before, and
+                something else may have been released since. Empty for none.
 
         Raises:
             LabError: it is no bundle that Git can read.
@@ -56,6 +62,8 @@ class Content:
                     why=error.why,
                     fix=f"move {bundle} away, or `pulumi config set iot:gitRestore false` to begin without",
                 ) from error
+            if unbuilt:
+                self._skip(Path(folder) / "backup", unbuilt)
             self._git(
                 Path(folder) / "backup",
                 "push",
@@ -103,6 +111,12 @@ class Content:
             _write(root, wanted)
             if self._git(root, "status", "--porcelain"):
                 self._commit(root, branch, message)
+
+    def _skip(self, folder: Path, branch: str) -> None:
+        head = f"refs/heads/{branch}"
+        who = ("-c", f"user.name={OWNER}", "-c", f"user.email={EMAIL}")
+        made = ("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", f"Begin with what was kept {SKIP}")
+        self._git(folder, "update-ref", head, self._git(folder, *who, *made).strip())
 
     def _commit(self, folder: Path, branch: str, message: str) -> None:
         self._git(folder, "add", "--all", ".")

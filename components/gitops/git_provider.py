@@ -107,6 +107,8 @@ def set_up(wanted: ContainerSpec, props: Mapping[str, Any], backups: str) -> Non
         gitea.ensure_workflows(mine, name, repository["variables"], found)
         _fill(Content(f"{server.url}/{gitea.OWNER}/{name}.git", password), name, repository, backups)
         gitea.ensure_rights(mine, name, repository["members"], repository["rules"])
+        if repository["rules"]:
+            gitea.ensure_no_tags(mine, name)
         if repository["followed"]:
             gitea.ensure_webhook(mine, name, props["webhook_url"], props["webhook_secret"])
 
@@ -115,7 +117,7 @@ def _fill(content: Content, name: str, repository: Mapping[str, Any], backups: s
     there = content.heads()
     backup = git_backups.newest(backups, f"{gitea.OWNER}/{name}") if backups else None
     if not there and backup:
-        content.restore(backup)
+        content.restore(backup, unbuilt=EMBEDDED_BRANCH if repository["variables"] else "")
         print(f"{name} begins with what was kept of it: {backup.name}", flush=True)
         there = content.heads()
     # The first one that is pushed becomes the repository's default.

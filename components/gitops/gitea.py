@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 OWNER: Final = "iot"  # of our repositories; the administrator
+ALL: Final = "**"  # a pattern of names
 EMAIL: Final = f"{OWNER}@localhost.localdomain"  # of commits that are the project's own
 SECONDS: Final = 30.0  # for an answer
 TOKEN: Final = "setup-"  # noqa: S105 - what the names of tokens that a set-up begins with begin with
@@ -145,6 +146,18 @@ def ensure_rights(server: Gitea, name: str, members: Mapping[str, str], rules: l
             server.ask("POST", f"{path}/branch_protections", {"rule_name": branch} | _protection(rule))
 
 
+def ensure_no_tags(server: Gitea, name: str) -> None:
+    """Have tags made by the owner alone: Git takes one by the name of a branch for the branch.
+
+    Args:
+        server: the Gitea, as its administrator.
+        name: of the repository.
+    """
+    path = f"/repos/{OWNER}/{name}/tag_protections"
+    if not any(each["name_pattern"] == ALL for each in server.ask("GET", path).json):
+        server.ask("POST", path, {"name_pattern": ALL, "whitelist_usernames": [OWNER], "whitelist_teams": []})
+
+
 def _protection(rule: Mapping[str, Any]) -> dict[str, Any]:
     pushers, approvers = list(rule["pushers"]), list(rule["approvers"])
     return {
@@ -157,8 +170,9 @@ def _protection(rule: Mapping[str, Any]) -> dict[str, Any]:
         "required_approvals": int(rule["approvals"]),
         "enable_approvals_whitelist": bool(approvers),
         "approvals_whitelist_username": approvers,
-        "enable_merge_whitelist": bool(approvers),
-        "merge_whitelist_usernames": approvers,
+        # Without a list, everybody who may write to another branch may merge into this one.
+        "enable_merge_whitelist": True,
+        "merge_whitelist_usernames": approvers or pushers,
         "block_on_rejected_reviews": True,
         # What is pushed after an approval was not approved.
         "dismiss_stale_approvals": True,

@@ -9,6 +9,7 @@ from components.core import versions
 from components.core.settings import EMBEDDED_BRANCH
 from components.docker.image import AppImageArgs, package_index
 from components.gitops.environments import CI
+from components.gitops.git_content import SKIP
 from components.gitops.git_server import Repository
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def repository(  # noqa: PLR0913 - where what it builds goes
     return Repository(
         branches={EMBEDDED_BRANCH: {"README.md": README, **files}},
         # Its version is there already, by the name v1.
-        message="The app as it begins [skip ci]",
+        message=f"The app as it begins {SKIP}",
         members=members,
         followed=False,
         variables=variables | package_index(),

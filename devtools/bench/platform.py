@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -108,10 +109,11 @@ class Bench:
 
     def clean(self) -> None:
         """Remove whatever is left, also after an interruption."""
-        for each in self.programs.values():
-            each.clean()
-        for image in self._kept:
-            run(["docker", "image", "rm", "--force", image], timeout=ANSWER)
+        with ExitStack() as stack_:  # whatever becomes of the one before
+            for each in self.programs.values():
+                stack_.callback(each.clean)
+            for image in self._kept:
+                stack_.callback(run, ["docker", "image", "rm", "--force", image], timeout=ANSWER)
 
 
 def images() -> set[str]:

@@ -36,6 +36,10 @@ def lines(outputs: Mapping[str, Any], name: str) -> list[str]:
     """
     if "argocdPassword" not in outputs:
         raise LabError(f"the stack {name} has no passwords", why="its machines are reached by key", fix="STACK=p3")
+    if accounts := outputs.get("accounts"):
+        address = urlsplit(outputs["git"]["url"])
+        both = f"{outputs['argocdUrl']} and {address.scheme}://{address.netloc}/"
+        return [f"{both}  user {user}  password {password}" for user, password in accounts.items()]
     users = [("Argo CD", outputs["argocdUrl"], outputs["argocdUsername"], outputs["argocdPassword"])]
     git = outputs["git"]
     if outputs.get("gitPassword"):

@@ -128,7 +128,9 @@ def promote(outputs: Mapping[str, Any], source: Environment, target: Environment
         shutil.copytree(had.root / environments.BASE, clone.root / environments.BASE)
         before = releases.change(clone.root / target.path, image, version)
         if not clone.changed:
-            print(f"{target.name} has what runs in {source.name} already: {version}")
+            print(f"{target.branch} has what runs in {source.name} already: {version}")
+            if target.sync == "manual":
+                print(f"where it is not synced yet: make approve ENV={target.name}")
             return 0
         title = f"Run version {version} of the app in {target.name}"
         done = clone.commit(f"{title}\n\nIt was {before}. {source.name} runs it at commit {commit}.")

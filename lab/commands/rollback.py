@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from components.core.errors import LabError
 from lab.host import tools
 from lab.live import environments, git, manifest_tags, releases, stack
 
@@ -52,6 +53,10 @@ def rollback(outputs: Mapping[str, Any], target: Environment, timeout: float) ->
         folder = clone.root / target.path
         version = manifest_tags.one_of(manifest_tags.tags(manifest_tags.read(folder), image))
         title = clone.revert([target.path, environments.BASE])
+        if not folder.is_dir():
+            raise LabError(
+                f"nothing can be taken back in {target.name}", why="its last change is the one that it began with"
+            )
         before = manifest_tags.one_of(manifest_tags.tags(manifest_tags.read(folder), image))
         if before != version:
             releases.check_exists(before, image)

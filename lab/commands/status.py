@@ -174,18 +174,19 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     if last.get("deployedAt"):
         found += f" since {last['deployedAt']}"
     if which.approvals:
-        found += f", approved by {', '.join(environments.approvers(outputs, commit)) or 'nobody: its first version'}"
+        by = environments.approvers(outputs, which, commit or status["sync"].get("revision", ""))
+        found += f", approved by {', '.join(by) or 'nobody: its first version'}"
     request = environments.pull_request(outputs, which) if which.approvals else None
     waits = f"; {request.title!r} waits: make approve ENV={which.name}" if request else ""
-    healthy = application_status.is_healthy(status)
+    healthy, pending = application_status.is_healthy(status), False
     if which.sync == "manual" and state != application_status.GOOD and healthy and not problems:
-        waits = f"; {wanted} waits to be synced: make approve ENV={which.name}"
+        waits, pending = f"; {wanted} waits to be synced: make approve ENV={which.name}", True
     ok = state == application_status.GOOD and not problems and version == wanted
     # Nothing but people tries a sync by hand once more.
     tries = f"make approve ENV={which.name}" if which.sync == "manual" and healthy else "wait a moment"
     fix = "" if ok else application_status.hopeless(status) or f"{tries}, or {environments.look(which)}"
-    more = "; ".join([found + waits, *problems, *([f"Git has {wanted}"] if version != wanted and not waits else [])])
-    return Line(name=which.name, ok=ok or bool(waits and healthy), found=more, fix=fix, value=version)
+    more = "; ".join([found + waits, *problems, *([f"Git has {wanted}"] if version != wanted and not pending else [])])
+    return Line(name=which.name, ok=ok or pending, found=more, fix=fix, value=version)
 
 
 def last_run(outputs: Mapping[str, Any]) -> Line:

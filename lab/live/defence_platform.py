@@ -9,13 +9,14 @@ import json
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from components.core import http_client as http
 from components.core import kube, names
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.gitops import application_status, gitea
-from components.gitops.environments import ACCOUNTS, CONTROLLER, DEVELOPER, RELEASER, REPOSITORY
+from components.gitops.environments import ACCOUNTS, CONTROLLER, DEVELOPER, HEADS, QUOTA, RELEASER, REPOSITORY
 from lab.live import answers, application, argocd, environments, git, manifest_tags, pipeline
 from lab.live.defence import Point, expect
 
@@ -59,7 +60,8 @@ def _environment(outputs: Mapping[str, Any], config: Path, each: Environment) ->
     name = each.name
     yield Point(f"{name}: its namespace enforces the restricted Pod Security Standard", partial(_level, outputs, each))
     yield Point(f"{name}: its namespace has a quota", partial(_quota, outputs, each))
-    yield Point(f"{name}: its project allows one repository, one namespace, two kinds", partial(_project, config, name))
+    words = f"{name}: its project allows one repository, one namespace, two kinds"
+    yield Point(words, partial(_project, outputs, config, name))
     yield Point(
         f"{name}: its Application is in its project, and follows {each.branch}", partial(_follows, config, each)
     )
@@ -131,13 +133,17 @@ def _level(outputs: Mapping[str, Any], each: Environment) -> str:
 def _quota(outputs: Mapping[str, Any], each: Environment) -> str:
     with kube.config_file(environments.kubeconfig(outputs, each.cluster)) as config:
         found = kube.get(config, "resourcequota", namespace=each.name, name="quota")["spec"]["hard"]
+    expect(found, QUOTA, "the quota")
     return ", ".join(f"{key} {value}" for key, value in sorted(found.items()))
 
 
-def _project(config: Path, name: str) -> str:
+def _project(outputs: Mapping[str, Any], config: Path, name: str) -> str:
     spec = kube.get(config, "appprojects.argoproj.io", namespace=names.ARGOCD, name=name)["spec"]
-    expect(len(spec["sourceRepos"]), 1, "the number of repositories")
-    expect([each["namespace"] for each in spec["destinations"]], [name], "the namespaces")
+    followed = _spec(config, name)
+    repository = urlsplit(outputs["git"]["url"]).path
+    expect([urlsplit(each).path for each in spec["sourceRepos"]], [repository], "the paths of its repositories")
+    expect(spec["destinations"], [followed["destination"]], "the destinations")
+    expect(followed["destination"]["namespace"], name, "the namespace")
     expect(spec.get("clusterResourceWhitelist") or [], [], "what it may bring for a whole cluster")
     kinds = sorted(each["kind"] for each in spec["namespaceResourceWhitelist"])
     return expect(", ".join(kinds), "Deployment, Service", "the kinds")
@@ -152,7 +158,7 @@ def _follows(config: Path, each: Environment) -> str:
     spec = _spec(config, each.name)
     expect(spec["project"], each.name, "the project")
     expect(spec["source"].get("path"), each.path, "the path")
-    expect(spec["source"].get("targetRevision"), each.branch, "the revision")
+    expect(spec["source"].get("targetRevision"), f"{HEADS}{each.branch}", "the revision")
     return f"{spec['source']['repoURL']}, {each.path}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from components.core import kube, wait
 from components.core.errors import LabError
@@ -143,7 +143,8 @@ def pull_request(outputs: Mapping[str, Any], environment: Environment) -> PullRe
         environment: one of its environments.
     """
     for each in server(outputs, DEVELOPER).ask("GET", f"{_api()}/pulls{OPEN}").json:
-        if each["head"]["ref"] == environment.request and each["base"]["ref"] == environment.branch:
+        ours = each["user"]["login"] == DEVELOPER and each["head"]["repo_id"] == each["base"]["repo_id"]
+        if ours and each["head"]["ref"] == environment.request and each["base"]["ref"] == environment.branch:
             return _pull_request(each)
     return None
 
@@ -220,15 +221,20 @@ def approve(outputs: Mapping[str, Any], request: PullRequest) -> str:
     return str(theirs.ask("GET", path).json["merge_commit_sha"])
 
 
-def approvers(outputs: Mapping[str, Any], commit: str) -> list[str]:
-    """Return who approved the pull request that a commit came with; nobody when it came without one.
+def approvers(outputs: Mapping[str, Any], environment: Environment, commit: str) -> list[str]:
+    """Return who approved the pull request that brought an environment what it runs; nobody when there was none.
 
     Args:
         outputs: the stack's, with secrets.
-        commit: its ID.
+        environment: one of its environments.
+        commit: ID of the one that it runs; the last change of the environment is that one, or before.
     """
     mine = server(outputs, DEVELOPER)
-    found = mine.ask("GET", f"{_api()}/commits/{commit}/pull", also=(404,))
+    asked = f"sha={commit}&path={quote(environment.path)}&limit=1&stat=false&verification=false&files=false"
+    changes = mine.ask("GET", f"{_api()}/commits?{asked}", also=(404,)).json
+    if not isinstance(changes, list) or not changes:
+        return []
+    found = mine.ask("GET", f"{_api()}/commits/{changes[0]['sha']}/pull", also=(404,))
     if "number" not in found.body:
         return []
     reviews = mine.ask("GET", f"{_api()}/pulls/{found.body['number']}/reviews").json

@@ -352,18 +352,45 @@ def test_nobody_pushes_to_a_branch_that_is_not_theirs(
 def test_ci_pushes_to_no_branch_but_that_of_the_first_environment(
     lab: Lab, outputs: dict[str, Any], tmp_path: Path, branch: str
 ) -> None:
-    state = json.loads(lab.run("pulumi", "stack", "export", "--show-secrets", "--stack", "platform").stdout)
-    (password,) = [
-        each["outputs"]["result"]["plaintext"].strip('"')
-        for each in state["deployment"]["resources"]
-        if each["urn"].endswith("::gitea-ci")
-    ]
-    mine = {**outputs, "accounts": {CI: password}}
+    mine = with_ci(lab, outputs)
     begin = "env/dev" if branch == "env/new" else branch
     with pytest.raises(LabError, match="does not let you push"):
         change(mine, CI, begin, {"overlays/dev/x.yaml": "a: b\n"}, tmp_path, to=branch)
     with pytest.raises(LabError, match="refuses"):
         gitea(mine, CI).ask("PUT", f"{API}/collaborators/{CI}", {"permission": "admin"})
+
+
+def with_ci(lab: Lab, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the outputs with the password of CI's user, which its pipeline alone is told."""
+    state = json.loads(lab.run("pulumi", "stack", "export", "--show-secrets", "--stack", "platform").stdout)
+    (made,) = [each for each in state["deployment"]["resources"] if each["urn"].endswith("::gitea-ci")]
+    return {**outputs, "accounts": {**outputs["accounts"], CI: plain(made["outputs"]["value"])}}
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return what an export with secrets has as a secret."""
+    return json.loads(value["plaintext"]) if isinstance(value, dict) else value
+
+
+def test_nobody_makes_a_tag_which_argocd_could_take_for_a_branch(lab: Lab, outputs: dict[str, Any]) -> None:
+    mine = with_ci(lab, outputs)
+    for who in (CI, DEVELOPER, RELEASER):
+        for name in ("main", "env/staging", "v9"):
+            with pytest.raises(LabError, match="refuses"):
+                gitea(mine, who).ask("POST", f"{API}/tags", {"tag_name": name, "target": "env/dev"})
+
+
+def test_who_may_not_push_to_a_branch_merges_nothing_into_it(lab: Lab, outputs: dict[str, Any], tmp_path: Path) -> None:
+    mine = with_ci(lab, outputs)
+    change(outputs, DEVELOPER, "env/staging", {"overlays/staging/x.yaml": "a: b\n"}, tmp_path, to="theirs")
+    asked = {"head": "theirs", "base": "env/staging", "title": "x"}
+    number = gitea(outputs, DEVELOPER).ask("POST", f"{API}/pulls", asked).body["number"]
+    try:
+        for who in (CI, RELEASER):
+            with pytest.raises(LabError, match="refuses"):
+                gitea(mine, who).ask("POST", f"{API}/pulls/{number}/merge", {"Do": "merge"})
+    finally:
+        gitea(outputs, DEVELOPER).ask("PATCH", f"{API}/pulls/{number}", {"state": "closed"})
 
 
 def test_who_reads_writes_nothing(lab: Lab, outputs: dict[str, Any], tmp_path: Path) -> None:
@@ -399,7 +426,7 @@ def test_a_viewer_of_argocd_has_no_account_in_git(lab: Lab, outputs: dict[str, A
 def test_argocd_refuses_what_an_account_may_not(  # noqa: PLR0913, PLR0917 - the table's columns
     lab: Lab, outputs: dict[str, Any], account: str, method: str, path: str, body: object
 ) -> None:
-    with pytest.raises(LabError, match=r"answered 40[034]"):
+    with pytest.raises(LabError, match=r"answered 403"):
         argocd.signed_in(outputs, account).ask(method, path, body)
 
 
@@ -477,6 +504,30 @@ def test_an_application_in_git_gets_no_further_even_when_it_was_approved(
     finally:
         merge(outputs, {"apps/dev.yaml": good}, tmp_path / "good")
     eventually("dev is as before", lambda: "NOT OK  dev" not in status(lab), lambda: status(lab))
+
+
+@pytest.mark.parametrize("name", ["default", "environments"])
+def test_an_application_in_git_is_none_but_an_environment(
+    lab: Lab, outputs: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    source = replace(git.remote(outputs), revision="main", path="apps")
+    with git.cloned(source) as clone:
+        evil = yaml.safe_load((clone.root / "apps/dev.yaml").read_text(encoding="utf-8"))
+    evil["metadata"] = {"name": name, "namespace": "argocd"}
+    evil["spec"]["project"] = name
+    kustomization = f"apps/{name}.yaml"
+    merge(outputs, {kustomization: yaml.safe_dump(evil)}, tmp_path / "evil")
+
+    def said() -> str:
+        return json.dumps(lab.get("application", "argocd", "environments")["status"].get("operationState"))
+
+    try:
+        eventually("it is refused", lambda: "is none of the environments" in said(), said)
+    finally:
+        merge(outputs, {kustomization: ""}, tmp_path / "good")
+    eventually("all is as before", lambda: "NOT OK" not in status(lab), lambda: status(lab))
+    spec = lab.get("application", "argocd", "environments")["spec"]
+    assert spec["source"]["path"] == "apps"
 
 
 def merge(outputs: dict[str, Any], files: dict[str, str], folder: Path) -> None:

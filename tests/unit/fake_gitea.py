@@ -35,6 +35,7 @@ class FakeGitea:
         tokens: names of the administrator's tokens.
         members: rights by repository and user.
         rules: protections by repository and branch.
+        tags: protections by repository.
         hooks: by repository.
         requests: every one that changed something: method, path and body.
         deaf: how many looks at its health it leaves unanswered.
@@ -46,6 +47,7 @@ class FakeGitea:
         self.tokens = ["setup-1", "theirs"]
         self.members: dict[str, dict[str, str]] = {}
         self.rules: dict[str, dict[str, dict[str, Any]]] = {}
+        self.tags: dict[str, list[dict[str, Any]]] = {}
         self.hooks: dict[str, list[dict[str, Any]]] = {}
         self.requests: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -72,6 +74,7 @@ class FakeGitea:
                 r"/repos/iot/([\w-]+)/branch_protections(?:/(.+))?",
                 lambda name, rule: self._protect(method, name, rule or "", body),
             ),
+            (r"/repos/iot/([\w-]+)/tag_protections", lambda name: self._tags(method, name, body)),
             (r"/repos/iot/([\w-]+)/hooks(?:/(\d+))?", lambda name, number: self._hook(method, name, number, body)),
         ):
             match = re.fullmatch(pattern, path)
@@ -113,6 +116,13 @@ class FakeGitea:
         branch = rule or body["rule_name"]
         rules[branch] = rules.get(branch, {}) | body
         return 200, rules[branch]
+
+    def _tags(self, method: str, name: str, body: dict[str, Any]) -> tuple[int, Any]:
+        tags = self.tags.setdefault(name, [])
+        if method == "GET":
+            return 200, tags
+        tags.append(body)
+        return 201, body
 
     def _hook(self, method: str, name: str, number: str | None, body: dict[str, Any]) -> tuple[int, Any]:
         hooks = self.hooks.setdefault(name, [])

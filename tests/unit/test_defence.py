@@ -69,23 +69,27 @@ def test_what_a_grader_tries_is_on_the_list(stack: str, tried: list[str], tmp_pa
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ({"sourceRepos": ["a", "b"]}, "the number of repositories is 2"),
-        ({"destinations": [{"namespace": "dev"}, {"namespace": "prod"}]}, "the namespaces is"),
+        ({"sourceRepos": ["*"]}, "the paths of its repositories is"),
+        ({"sourceRepos": ["http://git/iot/gitops.git", "http://git/me/mine.git"]}, "the paths of its repositories is"),
+        ({"destinations": [{"server": "here", "namespace": "dev"}, {"namespace": "prod"}]}, "the destinations is"),
+        ({"destinations": [{"server": "*", "namespace": "dev"}]}, "the destinations is"),
         ({"clusterResourceWhitelist": [{"group": "*", "kind": "*"}]}, "for a whole cluster"),
         ({"namespaceResourceWhitelist": [{"group": "", "kind": "Secret"}]}, "the kinds is 'Secret'"),
     ],
 )
 def test_a_project_that_allows_more_fails(spec: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     good = {
-        "sourceRepos": ["a"],
-        "destinations": [{"namespace": "dev"}],
+        "sourceRepos": ["http://git/iot/gitops.git"],
+        "destinations": [{"server": "here", "namespace": "dev"}],
+        "destination": {"server": "here", "namespace": "dev"},  # the Application's, which is asked for as well
         "namespaceResourceWhitelist": [{"kind": "Service"}, {"kind": "Deployment"}],
     }
     monkeypatch.setattr(kube, "get", lambda *_, **__: {"spec": good})
-    assert defence_platform._project(Path(), "dev") == "Deployment, Service"  # noqa: SLF001
+    outputs = fakes.outputs("platform")
+    assert defence_platform._project(outputs, Path(), "dev") == "Deployment, Service"  # noqa: SLF001
     monkeypatch.setattr(kube, "get", lambda *_, **__: {"spec": good | spec})
     with pytest.raises(LabError, match=said):
-        defence_platform._project(Path(), "dev")  # noqa: SLF001
+        defence_platform._project(outputs, Path(), "dev")  # noqa: SLF001
 
 
 def test_nodes_that_are_as_they_should_be_hold() -> None:

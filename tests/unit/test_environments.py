@@ -62,7 +62,12 @@ def test_their_order_is_said_by_what_comes_after_what() -> None:
     [
         ({"dev": {**DEV, "port": 80}}, "environments.dev.port' -- VALUE"),
         ({"dev": {**DEV, "sync": "sometimes"}}, "expected auto or manual"),
-        ({"dev": {**DEV, "approvals": -1}}, "expected 0 to 5 approvals"),
+        ({"dev": {**DEV, "approvals": 2}}, "expected 0 or 1 approval"),
+        (
+            {"dev": DEV, "staging": {**STAGING, "approvals": 1}, "prod": PROD},
+            "one of them with approvals",
+        ),
+        ({"dev": {**DEV, "approvals": -1}}, "expected 0 or 1 approval"),
         ({"dev": {}}, "expected a port"),
         ({"dev": {**DEV, "colour": "blue"}}, "expected a port"),
         ({"Dev": DEV}, "names are of lower case letters"),
@@ -119,13 +124,20 @@ def test_the_root_brings_applications_and_nothing_else(made: graph.Graph) -> Non
     project = inputs_of(made, "AppProject", "environments")["spec"]
     assert project["namespaceResourceWhitelist"] == [{"group": "argoproj.io", "kind": "Application"}]
     application = inputs_of(made, "Application", "environments")["spec"]
-    assert (application["source"]["targetRevision"], application["source"]["path"]) == ("main", "apps")
+    assert (application["source"]["targetRevision"], application["source"]["path"]) == (
+        "refs/heads/main",
+        "apps",
+    )
 
 
 def test_what_git_brings_is_in_the_project_of_its_own_name(made: graph.Graph) -> None:
     spec = inputs_of(made, "ValidatingAdmissionPolicy", "iot-applications")["spec"]
     assert spec["failurePolicy"] == "Fail"
-    assert [each["expression"] for each in spec["validations"]] == ["object.spec.project == object.metadata.name"]
+    as_before = "(oldObject != null && object.spec == oldObject.spec)"
+    assert [each["expression"] for each in spec["validations"]] == [
+        f"{as_before} || object.spec.project == object.metadata.name",
+        f"{as_before} || object.metadata.name in ['dev', 'staging', 'prod']",
+    ]
     (rule,) = spec["matchConstraints"]["resourceRules"]
     assert rule["operations"] == ["CREATE", "UPDATE"]
     assert inputs_of(made, "ValidatingAdmissionPolicyBinding", "iot-applications")["spec"]["validationActions"] == [
@@ -269,7 +281,7 @@ def test_an_application_follows_its_branch_and_is_in_its_own_project(repository:
             found["metadata"]["name"] == found["spec"]["project"] == found["spec"]["destination"]["namespace"] == name
         )
         assert (found["spec"]["source"]["targetRevision"], found["spec"]["source"]["path"]) == (
-            branch,
+            f"refs/heads/{branch}",  # and not a tag of its name
             f"overlays/{name}",
         )
         assert ("automated" in found["spec"]["syncPolicy"]) is (name != "prod")
@@ -301,7 +313,7 @@ def test_what_needs_an_approval_is_pushed_by_nobody(repository: dict[str, Any]) 
     assert (rules["main"]["approvals"], rules["main"]["approvers"]) == (1, ["releaser"])
     assert rules["env/staging"]["pushers"] == ["developer", "iot"]
     assert rules["env/dev"]["pushers"] == ["developer", "iot", "ci"]
-    assert "ci" not in rules["**"]["pushers"]
+    assert rules["**"]["pushers"] == ["developer", "iot"]
     assert rules["**"]["force"]
     assert not rules["main"]["force"]
     assert repository["members"] == {"argocd": "read", "developer": "write", "releaser": "write", "ci": "write"}
