@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -92,6 +93,17 @@ class Content:
             self._git(folder, "init", "--quiet", f"--initial-branch={branch}")
             _write(folder, files)
             self._commit(folder, branch, message)
+
+    def files(self, branch: str) -> dict[str, str]:
+        """Return the content of a branch that is there, by path; but for what is no text."""
+        with tempfile.TemporaryDirectory(prefix="iot-git-") as name:
+            root = Path(name) / "clone"
+            self._git(Path(name), "clone", "--quiet", "--depth=1", f"--branch={branch}", self.url, str(root))
+            found = {}
+            for path in self._git(root, "ls-files", "-z").split("\0"):
+                with suppress(UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
+                    found[path] = (root / path).read_bytes().decode()
+            return found
 
     def keep(self, branch: str, files: Mapping[str, str], folder: str, message: str) -> None:
         """Make one folder equal to what it should be; other folders that are not there at all are begun.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml
 from pulumi.dynamic import DiffResult, UpdateResult
 
 from components.core import wait
@@ -120,12 +122,58 @@ def _fill(content: Content, name: str, repository: Mapping[str, Any], backups: s
         content.restore(backup, unbuilt=EMBEDDED_BRANCH if repository["variables"] else "")
         print(f"{name} begins with what was kept of it: {backup.name}", flush=True)
         there = content.heads()
+    branches = repository["branches"]
+    if repository["kept"] and EMBEDDED_BRANCH in there:
+        branches = _carried(content, branches, repository["kept"], there)
     # The first one that is pushed becomes the repository's default.
-    for branch, files in sorted(repository["branches"].items(), key=lambda each: each[0] != EMBEDDED_BRANCH):
+    for branch, files in sorted(branches.items(), key=lambda each: each[0] != EMBEDDED_BRANCH):
         if branch not in there:
             content.begin(branch, files, repository["message"])
         elif repository["kept"]:
             content.keep(branch, files, repository["kept"], f"Make {repository['kept']} what the settings say")
+
+
+def _carried(
+    content: Content, branches: Mapping[str, Mapping[str, str]], kept: str, there: set[str]
+) -> dict[str, dict[str, str]]:
+    """Bring what an Application follows along to the branch that it is to follow from now on, as it is by now.
+
+    Args:
+        content: the repository.
+        branches: how branches begin: content by path.
+        kept: the folder with Applications, on the first branch.
+        there: the branches that are there.
+
+    Returns:
+        How branches begin that are not there, which have it; to others it is committed.
+    """
+    wanted = {name: dict(files) for name, files in branches.items()}
+    was = _followed(content.files(EMBEDDED_BRANCH), kept)
+    for name, (branch, folder) in _followed(wanted[EMBEDDED_BRANCH], kept).items():
+        before, its_folder = was.get(name, (branch, folder))
+        if before == branch or before not in there or its_folder != folder:
+            continue
+        mine = {path: text for path, text in content.files(before).items() if not path.startswith(f"{kept}/")}
+        wanted[branch] |= {path: text for path, text in mine.items() if path.startswith(f"{folder}/")}
+        if branch in there:
+            content.keep(branch, wanted[branch], folder, f"Bring {name} along from {before}")
+        else:
+            wanted[branch] |= {path: mine[path] for path in wanted[branch] if path in mine}
+    return wanted
+
+
+def _followed(files: Mapping[str, str], kept: str) -> dict[str, tuple[str, str]]:
+    """Return the branch and the folder that each Application in a folder follows, by name."""
+    found = {}
+    for path, text in files.items():
+        if path.startswith(f"{kept}/"):
+            # What people have made of it meanwhile may be anything.
+            with suppress(yaml.YAMLError, TypeError, KeyError):
+                one = yaml.safe_load(text)
+                source = one["spec"]["source"]
+                branch = str(source["targetRevision"]).removeprefix("refs/heads/")
+                found[str(one["metadata"]["name"])] = (branch, str(source["path"]))
+    return found
 
 
 def _back_up(wanted: ContainerSpec) -> list[Path]:

@@ -9,13 +9,14 @@ import pytest
 import yaml
 
 from components.core.errors import LabError
-from components.gitops import manifests
+from components.gitops import git_provider, manifests
 from components.gitops.environments import policy
+from components.gitops.git_content import Content
 from devtools import graph
 from lab.commands import promote
 from lab.host import paths
 from lab.live import environments
-from tests.unit import fakes
+from tests.unit import fakes, repositories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -349,3 +350,41 @@ def test_a_step_may_be_named_by_its_end_alone() -> None:
 def test_a_stack_without_environments_says_so() -> None:
     with pytest.raises(LabError, match=r"^this stack has no environments.*STACK=platform"):
         environments.find(fakes.outputs("p3"), "dev")
+
+
+# --- another branch --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 1), (1, 0)])
+def test_an_environment_that_gets_approvals_or_loses_them_keeps_its_version(
+    before: int, after: int, build: Callable[..., graph.Graph], tmp_path: Path
+) -> None:
+    def repository_(approvals: int) -> dict[str, Any]:
+        made = build("platform", environments={"dev": DEV, "prod": {**PROD, "after": "dev", "approvals": approvals}})
+        found: dict[str, Any] = made.named("gitea-server").inputs["repositories"]["gitops"]
+        return found
+
+    def branch(approvals: int) -> str:
+        return "main" if approvals else "env/prod"
+
+    origin = tmp_path / "gitops.git"
+    repositories.git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
+    repositories.git(origin, "config", "http.receivepack", "true")
+    with repositories.served(origin, {"iot": "hush"}, writers=("iot",)) as url:
+        content = Content(url, "hush")
+        git_provider._fill(content, "gitops", repository_(before), "")  # noqa: SLF001
+        path = "overlays/prod/kustomization.yaml"
+        begun = content.files(branch(before))
+        released = {**begun, path: begun[path].replace('"v1"', '"v7"')}
+        content.keep(branch(before), released, "overlays/prod", "Run v7")
+        # There and back: what is at the first branch from before is out of date by then.
+        for approvals, version in ((after, "v7"), (before, "v8")):
+            git_provider._fill(content, "gitops", repository_(approvals), "")  # noqa: SLF001
+            now = branch(approvals)
+            application = yaml.safe_load(content.files("main")["apps/prod.yaml"])
+            assert application["spec"]["source"]["targetRevision"] == f"refs/heads/{now}"
+            files = content.files(now)
+            assert f'newTag: "{version}"' in files[path]
+            content.keep(now, {path: files[path].replace('"v7"', '"v8"')}, "overlays/prod", "Run v8")
+        git_provider._fill(content, "gitops", repository_(before), "")  # noqa: SLF001
+        assert 'newTag: "v8"' in content.files(branch(before))[path]
