@@ -61,8 +61,10 @@ class RunnerProvider(ContainerProvider):
     def _made(self, props: dict[str, Any]) -> dict[str, Any]:
         """Make the container, and register it anew."""
         wanted = spec(props)
-        if containers.inspect("container", wanted.name):
-            engine.ask("container", "rm", "--force", wanted.name)  # it reads its registration at its start
+        # It reads its registration at its start, and would begin with the one before, which is worth nothing any more.
+        for kind in ("container", "volume"):
+            if (containers.labels(kind, wanted.name) or {}).get(containers.STACK_LABEL) == wanted.stack:
+                engine.ask(kind, "rm", "--force", wanted.name)
         remove_jobs(wanted.name)  # nobody else goes on with them
         containers.ensure_volume(CACHE, stack=wanted.stack)
         outs = super()._made(props)

@@ -10,6 +10,7 @@ import yaml
 
 from components.docker import container as containers
 from components.docker import engine
+from components.docker.container_provider import ContainerProvider
 from components.platform import runner_provider
 from devtools import graph
 from lab.host import paths
@@ -59,3 +60,31 @@ def test_what_is_left_of_a_job_goes_with_its_own_volumes_alone(monkeypatch: pyte
     asked.clear()
     runner_provider.remove_jobs("somebody-elses")
     assert asked == []
+
+
+def test_a_runner_that_is_made_anew_does_not_begin_with_the_registration_before(
+    made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def begins(_: ContainerProvider, props: dict[str, Any]) -> dict[str, Any]:
+        told.append("made")
+        return props
+
+    there = {("container", made["name"]), ("volume", made["name"])}
+    monkeypatch.setattr(containers, "labels", lambda *what: {"iot.stack": made["stack"]} if what in there else None)
+    monkeypatch.setattr(engine, "ask", lambda *words: told.append(" ".join(words)))
+    monkeypatch.setattr(runner_provider, "remove_jobs", lambda name: told.append(f"jobs of {name}"))
+    monkeypatch.setattr(containers, "ensure_volume", lambda *_, **__: None)
+    monkeypatch.setattr(ContainerProvider, "_made", begins)
+    monkeypatch.setattr(runner_provider, "register", lambda *_: {"token": "hush"})
+    monkeypatch.setattr(containers, "inside", lambda _, script, **__: told.append(script.splitlines()[-1]))
+    runner_provider.RunnerProvider()._made(made)  # noqa: SLF001
+    name = made["name"]
+    assert told == [
+        f"container rm --force {name}",
+        f"volume rm --force {name}",
+        f"jobs of {name}",
+        "made",
+        "mv /data/.new /data/.runner",
+    ]
