@@ -104,6 +104,17 @@ def make_other(lab: Lab, name: str, *, network: str, api_port: int, images: list
     cgroup = ["--k3s-arg=--kubelet-arg=fail-cgroupv1=false@server:0"] if engine.cgroup_version() == "1" else []
     create = ["k3d", "cluster", "create", name, f"--image={versions.K3S_IMAGE}", f"--network={network}", "--no-lb"]
     lab.run(*create, f"--api-port=127.0.0.1:{api_port}", "--kubeconfig-update-default=false", *disabled, *cgroup)
+    bring(lab, name, images)
+
+
+def bring(lab: Lab, name: str, images: list[str]) -> None:
+    """Bring a cluster images of Docker's, as the program does.
+
+    Args:
+        lab: whose tools are used.
+        name: the cluster's.
+        images: with their tags.
+    """
     node = {"NODES": f"k3d-{name}-server-0", "IMAGES": " ".join(images), "TIMEOUT": "300"}
     command = [sys.executable, "-m", "components.k3d.import_images"]
     subprocess.run(command, cwd=lab.folder, env=lab.env | node, check=True)

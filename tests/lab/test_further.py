@@ -62,6 +62,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
         for version in ("v1", "v2"):
             docker("build", "--quiet", f"--build-arg=VERSION={version}", f"--tag={IMAGE}:{version}", "app")
         made.shell("make up")
+        # It is in no registry, and the program knows of the first version alone.
+        cluster.bring(made, CLUSTER, [f"{IMAGE}:v2"])
         yield made
     finally:
         made.pulumi("destroy", "--skip-preview", check=False)
