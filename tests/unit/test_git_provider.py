@@ -209,6 +209,20 @@ def test_every_repository_begins_with_its_newest_backup(
     assert gitea.git("iot/app", "show", "main:file") == "code"
 
 
+def test_code_that_was_kept_is_not_built_once_more(
+    gitea: FakeGitea, docker: Engine, wanted: Wanted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle(tmp_path, NAME, "iot/app", "code")
+    monkeypatch.setattr("components.gitops.gitea.ensure_workflows", lambda *_: None)
+    repository = {**wanted["repositories"]["iot"], "variables": {"IMAGE": "app"}}
+    provider.create({**wanted, "repositories": {"app": repository}})
+
+    assert docker.containers
+    subjects = gitea.git("iot/app", "log", "--format=%s", "main").splitlines()
+    assert subjects == ["Begin with what was kept [skip ci]", "theirs"]
+    assert gitea.git("iot/app", "show", "main:file") == "code"
+
+
 def test_it_begins_anew_when_that_is_asked_for(
     gitea: FakeGitea, docker: Engine, wanted: Wanted, tmp_path: Path
 ) -> None:
