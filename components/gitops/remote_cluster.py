@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pulumi
+import pulumi_command as command
 import pulumi_kubernetes as kubernetes
 
 from components.core import names, pods
+from components.core.run import module
 from components.gitops.application import KINDS
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from components.core.cluster import Cluster
 
 # What Argo CD looks at to say whether an app is healthy, and shows; it changes what is in KINDS alone.
+LEAVE: Final = "components.gitops.leave_namespace"
 WATCHED: Final = (("apps", "replicasets"), ("", "pods"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices"))
 
 
@@ -45,7 +48,8 @@ class RemoteCluster(pulumi.ComponentResource):
     """A service account in a cluster that may change some namespaces, and the Secret by which Argo CD uses it.
 
     Type token ``iot:argocd:RemoteCluster``. Makes a Namespace with a ServiceAccount and its token, a Role and a
-    RoleBinding in each of the namespaces, and a Secret beside Argo CD.
+    RoleBinding in each of the namespaces, and a Secret beside Argo CD. In a cluster that is not ours, a
+    ``command.local.Command`` for each namespace takes away what Argo CD has made there when it goes.
 
     Attributes:
         ready: what has to be there before anything is deployed to it.
@@ -57,6 +61,8 @@ class RemoteCluster(pulumi.ComponentResource):
         )
         token = self._account(name, args)
         rights = [each for of in args.namespaces for each in self._rights(name, of, args)]
+        if args.cluster.lifetime is None:
+            rights += [self._left(name, of, args) for of in args.namespaces]
         secret = kubernetes.core.v1.Secret(
             f"{name}-cluster",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
@@ -132,6 +138,22 @@ class RemoteCluster(pulumi.ComponentResource):
             opts=args.cluster.inside(self, depends_on=[role]),
         )
         return [role, binding]
+
+    def _left(self, name: str, namespace: str, args: RemoteClusterArgs) -> pulumi.Resource:
+        """Have what Argo CD has made in a namespace go when Argo CD can't reach it any more, and not before."""
+        return command.local.Command(
+            f"{name}-{namespace}-left",
+            create=":",
+            delete=module(LEAVE),
+            environment={
+                "KUBECONFIG_TEXT": args.cluster.kubeconfig,
+                "NAMESPACE": namespace,
+                "KINDS": " ".join(kind for _, kind in KINDS),
+                "APPLICATION": namespace,  # an environment's Application, namespace and project have one name
+            },
+            triggers=[args.cluster.identity],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.namespaces[namespace]),
+        )
 
 
 def _config(data: Mapping[str, str]) -> str:

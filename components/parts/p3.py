@@ -65,7 +65,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     chart = charts.argocd(settings.argocd_chart, root)
     cluster = _cluster(settings)
     images = _Images(settings, cluster)
-    further = _further(settings, images)
+    further = _further(settings, cluster, images)
     beside = _registry(settings, cluster)
     people = Accounts("accounts", environments.ACCOUNTS) if settings.environments else None
     argo = ArgoCd(
@@ -147,7 +147,9 @@ def _cluster(settings: Settings) -> Cluster:
         preflight.require_tools([] if is_dry_run() else ["kubectl"])
         existing = ExistingClusterArgs(kubeconfig=wanted.kubeconfig, context=wanted.context)
         return ExistingCluster("cluster", existing).cluster
-    apps = [each.ports for each in settings.environments if not each.cluster]
+    not_published = {each.name for each in settings.further_clusters if not each.kubeconfig}
+    # Also those of what is in an existing cluster: that it goes there and comes back is no reason for another cluster.
+    apps = [each.ports for each in settings.environments if each.cluster not in not_published]
     apps += [] if settings.environments else [settings.app_port]
     ports = (*apps, settings.argocd_port)
     embedded = not settings.git.url
@@ -162,12 +164,12 @@ def _cluster(settings: Settings) -> Cluster:
     return K3dCluster(CLUSTER, args).cluster
 
 
-def _further(settings: Settings, images: _Images) -> dict[str, FurtherCluster]:
+def _further(settings: Settings, first: Cluster, images: _Images) -> dict[str, FurtherCluster]:
     """Return the clusters that environments are in besides Argo CD's own."""
     found = {}
     for each in settings.further_clusters:
         if each.kubeconfig:
-            args = ExistingClusterArgs(kubeconfig=each.kubeconfig, context=each.context)
+            args = ExistingClusterArgs(kubeconfig=each.kubeconfig, context=each.context, after=first.provider)
             cluster = ExistingCluster(f"cluster-{each.name}", args).cluster
         else:
             wanted = _further_k3d(settings, each)
@@ -182,6 +184,7 @@ def _further(settings: Settings, images: _Images) -> dict[str, FurtherCluster]:
                     stack=settings.stack,
                     timeout=settings.timeout,
                     network=settings.cluster.name,
+                    after=first.provider,
                 ),
             ).cluster
         brought = images.bring_to(each.name, cluster)

@@ -112,7 +112,8 @@ def test_production_moves_to_a_cluster_that_was_there_before(lab: Lab, kubeconfi
 
     lab.set("clusters", {"prod": {"kubeconfig": str(kubeconfig)}})
     lab.set("environments", {**ENVIRONMENTS, "prod": {**ENVIRONMENTS["prod"], "cluster": "prod"}})
-    lab.shell("make up")
+    said = lab.shell("make up").stdout
+    assert "replaced" not in "".join(line for line in said.splitlines() if "iot-cluster-nodes" in line), said
     (prod,) = [each for each in lab.outputs()["environments"] if each["name"] == "prod"]
     assert "localhost" not in prod["url"]
     eventually("it runs there", lambda: version(prod["url"]) == "v1", lambda: version(prod["url"]))

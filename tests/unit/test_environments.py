@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from components.core import kube
 from components.core.errors import LabError
 from components.gitops import git_provider, manifests
 from components.gitops.environments import policy
@@ -220,6 +221,45 @@ def test_an_environment_in_a_further_cluster_is_published_there_alone(made: grap
     assert "30021" in published("iot-cluster-prod-nodes")
     assert "30021" not in published("iot-cluster-nodes")
     assert json.loads(made.named("iot-cluster-prod-nodes").inputs["config"])["network"] == "iot-platform"
+
+
+def test_what_goes_to_a_further_cluster_waits_until_it_is_nowhere_else(made: graph.Graph) -> None:
+    # The engine may be deleting it there, with that cluster, and would have it in its state twice.
+    provider = made.named("iot-cluster-prod-provider")
+    assert any(urn.endswith("::iot-cluster-provider") for urn in provider.depends_on)
+    assert "iot-cluster-prod-provider" in made.named("prod-namespace").provider
+    assert not [each for each in made.nodes if each.name.endswith("-left")]  # goes with the cluster
+
+
+@pytest.fixture
+def existing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> graph.Graph:
+    """Make the graph of a platform whose production is in an existing cluster."""
+    monkeypatch.setattr(kube, "identity_of", lambda _path, context: f"uid of {context}")
+    kubeconfig = tmp_path / "config"
+    kubeconfig.write_text(graph._KUBECONFIG.replace("127.0.0.1", "192.0.2.1"), encoding="utf-8")  # noqa: SLF001 - as above
+    prod = {**PROD, "after": "dev", "cluster": "prod"}
+    settings = {
+        "clusters": {"prod": {"kubeconfig": str(kubeconfig)}},
+        "environments": {"dev": DEV, "prod": prod},
+        "ci": False,
+        "appImage": "registry.example/app:v1",
+    }
+    return graph.build("platform", paths.ROOT, settings)
+
+
+def test_what_argocd_made_in_an_existing_cluster_goes_after_its_way_in(existing: graph.Graph) -> None:
+    left = existing.named("cluster-prod-prod-left")
+    assert left.inputs["delete"].endswith("components.gitops.leave_namespace")
+    assert left.inputs["environment"]["KINDS"] == "Deployment Service"
+    # What depends on it is deleted before it: Argo CD would otherwise make it once more.
+    assert left.urn in existing.named("cluster-prod-cluster").depends_on
+    assert left.urn not in existing.named("cluster-prod-prod-role").depends_on
+
+
+def test_that_production_goes_to_an_existing_cluster_does_not_replace_argocds(existing: graph.Graph) -> None:
+    ports = json.loads(existing.named("iot-cluster-nodes").inputs["config"])["ports"]
+    assert "30021" in str(ports)
+    assert any(urn.endswith("::iot-cluster-provider") for urn in existing.named("cluster-prod-provider").depends_on)
 
 
 def test_without_further_clusters_all_of_them_are_in_one() -> None:

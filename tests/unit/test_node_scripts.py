@@ -302,6 +302,66 @@ def test_one_platform_is_saved_where_docker_knows_it(docker: Programs, api: str,
     assert ("--platform=linux/amd64" in call) is argument
 
 
+# --- leave_namespace.py ---------------------------------------------------------------------------------------------
+
+
+def leave(programs: Programs, **environment: str) -> subprocess.CompletedProcess[str]:
+    of = {"KUBECONFIG_TEXT": "any", "NAMESPACE": "prod", "APPLICATION": "prod", "KINDS": "Deployment Service"}
+    return run("gitops.leave_namespace", programs, **of, **environment)
+
+
+def has(programs: Programs, **kinds: dict[str, str]) -> None:
+    """Add a kubectl that knows objects by their names, with the marks that Argo CD has given them, or none."""
+    items = {
+        kind: {
+            "items": [
+                {"metadata": {"name": name, "annotations": {"argocd.argoproj.io/tracking-id": mark} if mark else None}}
+                for name, mark in found.items()
+            ]
+        }
+        for kind, found in kinds.items()
+    }
+    programs.add(
+        "kubectl",
+        f"""
+if 'get' in args:
+    print(json.dumps({items!r}.get(args[args.index('get') + 1], {{'items': []}})))
+""",
+    )
+
+
+def test_what_argocd_has_made_in_a_cluster_that_stays_is_taken_away_and_nothing_else(programs: Programs) -> None:
+    has(
+        programs,
+        Deployment={"flask-app": "prod:apps/Deployment:prod/flask-app", "theirs": ""},
+        Service={"flask-app": "prod:/Service:prod/flask-app", "other": "prod-2:/Service:prod/other"},
+    )
+    done = leave(programs)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "deleted the Deployment flask-app of prod",
+        "deleted the Service flask-app of prod",
+    ]
+    deleted = [call for call in programs.calls if " delete " in call]
+    assert [call.partition(" delete ")[2] for call in deleted] == [
+        "Deployment flask-app --namespace=prod --ignore-not-found",
+        "Service flask-app --namespace=prod --ignore-not-found",
+    ]
+
+
+def test_a_cluster_that_does_not_answer_stops_that_unless_it_is_said_to_be_gone(programs: Programs) -> None:
+    programs.add("kubectl", "sys.exit('The connection to the server 192.0.2.1:6443 was refused')")
+    message = failed(leave(programs))
+
+    assert "What prod has in the namespace prod is not taken away: the cluster does not answer" in message
+    assert "192.0.2.1:6443 was refused" in message
+    assert "Fix: run this again when it answers, or with PULUMI_K8S_DELETE_UNREACHABLE=true" in message
+    done = leave(programs, PULUMI_K8S_DELETE_UNREACHABLE="true")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "so that what prod has in the namespace prod counts as gone" in done.stdout
+
+
 # --- wait_application.py --------------------------------------------------------------------------------------------
 
 # kubectl that says of an Application what the file `status` has, a line for each look, the last one for ever; pods and
