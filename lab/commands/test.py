@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # pytest's word for "nothing was collected": https://docs.pytest.org/en/stable/reference/exit-codes.html
 NO_TESTS: Final = 5
+SLOWEST: Final = 10  # how many tests' times are shown
 # How the reason of a test begins that skips itself for want of that.
 HISTORY: Final = "needs the history of the project's Git repository"
 PREVIEW: Final = needs.Needs(
@@ -43,14 +44,14 @@ class Tier:
         marks: pytest's expression that selects it.
         time: seconds after which it is ended, whatever it waits for. Each test has a time of its own as well.
         missing: returns what it needs and is not here, a line each.
-        together: whether its tests run several at a time, which those that share a cluster can't.
+        how: pytest's arguments for several tests at a time; those of a lab, which are in one file, in their order.
     """
 
     name: str
     marks: str
     time: int
     missing: Callable[[], list[str]]
-    together: bool = False
+    how: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,8 @@ def run_pytest(tier: Tier) -> tuple[str, list[str]]:
     """Run a tier's tests; return the counts in words, and what is wrong, a phrase each."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-m", tier.marks, f"--junit-xml={report}"]
-        if tier.together:
-            # Many of them wait for what they have started, so that a processor has time for two.
-            command += ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
+        options = [f"--junit-xml={report}", f"--durations={SLOWEST}", *tier.how]
+        command = [sys.executable, "-m", "pytest", "-m", tier.marks, *options]
         try:
             code = show(command, cwd=paths.ROOT, timeout=tier.time)
         except CommandError:
@@ -172,9 +171,13 @@ def missing_for_vagrant() -> list[str]:
     return _lines(found)
 
 
+# Many tests wait for what they have started, so that a processor has time for two.
+MANY: Final = ("-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal")
+# So do labs, which also take 1.5 to 3 GiB each.
+TWO_LABS: Final = ("-n", "2", "--dist", "loadfile", "--verbose")
 TIERS: Final = (
-    Tier("unit", "unit", 900, list, together=True),
-    Tier("preview", "preview", 1800, missing_for_preview),
-    Tier("lab-k3d", "lab and k3d", 5400, missing_for_k3d),
-    Tier("lab-vagrant", "lab and vagrant", 5400, missing_for_vagrant),
+    Tier("unit", "unit", 900, list, MANY),
+    Tier("preview", "preview", 1800, missing_for_preview, MANY),
+    Tier("lab-k3d", "lab and k3d", 5400, missing_for_k3d, TWO_LABS),
+    Tier("lab-vagrant", "lab and vagrant", 5400, missing_for_vagrant, TWO_LABS),
 )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import versions
@@ -13,6 +18,8 @@ from components.k3d import volumes
 from tests.lab.lab import answer, docker_things, eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.lab.lab import Lab
 
 CLUSTER: Final = "iot-test"
@@ -31,6 +38,14 @@ SETTINGS: Final[dict[str, Any]] = {
     "argocdPorts": [18080],
     "gitPorts": [18003],
 }
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Be the one of the two files with tests of p3 that has a lab: they give it the same names, as users' labs have."""
+    with (Path(tempfile.gettempdir()) / f"{CLUSTER}-{os.getuid()}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def message() -> str:
@@ -68,12 +83,17 @@ def head(lab: Lab) -> str:
     return lab.run("git", "ls-remote", url, "refs/heads/main").stdout.split()[0]
 
 
+def there() -> dict[str, set[str]]:
+    """Return what Docker has of the tests of p3."""
+    return docker_things(CLUSTER, "iot-other", versions.APP_REPOSITORY + ":")
+
+
 def left(before: dict[str, set[str]]) -> dict[str, set[str]]:
     """Return what Docker has, of each kind, and had not before, but for what `make destroy` is to leave.
 
     What others removed meanwhile is not in it.
     """
-    after = docker_things()
+    after = there()
     after["volumes"] -= {VOLUME, REGISTRY}
     return {kind: names for kind in after if (names := after[kind] - before[kind])}
 

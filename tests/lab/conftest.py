@@ -1,4 +1,7 @@
-"""One run of the lab's tests at a time: they share names and ports. What a run that was killed has left goes first."""
+"""One run of the lab's tests at a time: they share names and ports. What a run that was killed has left goes first.
+
+A run has several processes. The tests of one file share a lab, and run in one of them in their order.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +28,24 @@ COPIES: Final = Path(tempfile.gettempdir()).resolve() / f"pytest-of-{getpass.get
 
 @pytest.fixture(scope="session", autouse=True)
 def _alone() -> Iterator[None]:
-    """Hold a lock until the end, which the end of the process releases, too."""
-    with (Path(tempfile.gettempdir()) / f"iot-lab-tests-{os.getuid()}.lock").open("w") as file:
+    """Hold a lock until the end, which the end of the process releases, too. The first process of a run tidies up."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    with (Path(tempfile.gettempdir()) / f"iot-lab-tests-{os.getuid()}.lock").open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            fcntl.flock(file, fcntl.LOCK_SH)  # when the first one has tidied up
+        else:
+            for kind in ("container", "network", "volume"):
+                for name in left(kind):
+                    remove(kind, name)
+            file.truncate(0)
+            file.write(run)
+            file.flush()
+            fcntl.flock(file, fcntl.LOCK_SH)
+        file.seek(0)
+        if file.read() != run:
             pytest.exit("another run of the lab's tests is going on: wait until it has ended", returncode=1)
-        for kind in ("container", "network", "volume"):
-            for name in left(kind):
-                remove(kind, name)
         yield
 
 

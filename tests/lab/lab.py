@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -168,15 +169,22 @@ def eventually(what: str, holds: Callable[[], bool], state: Callable[[], str], s
         time.sleep(0.5)
 
 
-def docker_things() -> dict[str, set[str]]:
-    """Return the names of the engine's containers, networks, volumes and tagged images."""
+def docker_things(*words: str) -> dict[str, set[str]]:
+    """Return the names of the engine's containers, networks, volumes and tagged images that have one of some words.
+
+    Other labs may be at work. A volume without a name that no container uses is in it as well, whosever it is.
+    """
     questions = {
         "containers": ["docker", "ps", "--all", "--format", "{{.Names}}"],
         "networks": ["docker", "network", "ls", "--format", "{{.Name}}"],
         "volumes": ["docker", "volume", "ls", "--quiet"],
+        "unused": ["docker", "volume", "ls", "--quiet", "--filter=dangling=true"],
         "images": ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"],
     }
-    return {
-        name: set(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split("\n"))
-        for name, command in questions.items()
+    found = {
+        kind: subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+        for kind, command in questions.items()
     }
+    unnamed = {each for each in found.pop("unused") if re.fullmatch("[0-9a-f]{64}", each)}
+    named = {kind: {each for each in names if any(word in each for word in words)} for kind, names in found.items()}
+    return named | {"volumes": named["volumes"] | unnamed}

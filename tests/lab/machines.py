@@ -6,17 +6,19 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
+from components.core import versions
 from components.machines import preflight as machine_checks
 from lab.host import paths
+from tests.lab.lab import docker_things
 
 if TYPE_CHECKING:
     from tests.lab.lab import Lab
 
-SERVER: Final = "192.168.56.210"
+SERVER: Final = {"p1": "192.168.56.210", "p2": "192.168.57.210"}
 AGENT: Final = "192.168.56.211"
 
 
-def settings() -> dict[str, Any]:
+def settings(stack: str) -> dict[str, Any]:
     """Return the settings of a lab beside a user's own one: other names, other addresses.
 
     The docker provider goes first, because it needs no virtualisation; K3s comes from ``k3s/`` in the folder for
@@ -28,7 +30,7 @@ def settings() -> dict[str, Any]:
     airgap = offline / "k3s" if offline else None
     return {
         "login": "test",
-        "serverAddress": SERVER,
+        "serverAddress": SERVER[stack],
         "vagrantProvider": "docker" if "docker" in ready else ready[0],
         **({"k3sAirgapDir": str(airgap)} if airgap and airgap.is_dir() else {}),
     }
@@ -85,9 +87,10 @@ def descendants(process: int) -> list[int]:
     return found[1:]
 
 
-def ours(names: set[str]) -> set[str]:
-    """Return those names of Docker's things that p1 and p2 give; another lab may be at work beside the tests."""
-    return {name for name in names if name.startswith(("iot-p1-", "iot-p2-", "iot-192.", "iot-lab/flask-app-p2"))}
+def there(stack: str) -> dict[str, set[str]]:
+    """Return what Docker has of the tests of p1 or p2."""
+    network = SERVER[stack].rpartition(".")[0]
+    return docker_things(f"iot-{stack}-", f"iot-{network}.", f"{versions.APP_REPOSITORY}-{stack}")
 
 
 def remove(lab: Lab) -> None:

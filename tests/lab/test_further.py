@@ -50,7 +50,7 @@ def docker(*arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def before() -> dict[str, set[str]]:
-    return docker_things()
+    return docker_things(CLUSTER, THEIRS, IMAGE)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,6 @@ def test_destroy_leaves_nothing(lab: Lab, kubeconfig: Path, before: dict[str, se
     lab.run("k3d", "cluster", "delete", THEIRS)
     lab.shell("make destroy")
     docker("image", "rm", "--force", f"{IMAGE}:v1", f"{IMAGE}:v2")
-    after = docker_things()
+    after = docker_things(CLUSTER, THEIRS, IMAGE)
     after["volumes"] -= {VOLUME}
     assert {kind: names for kind in after if (names := after[kind] - before[kind])} == {}

@@ -12,7 +12,7 @@ import pytest
 
 from tests import history
 from tests.lab import cluster
-from tests.lab.lab import Lab, docker_things
+from tests.lab.lab import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +26,10 @@ PASSWORDS: Final = ("argocdPassword", "gitPassword", "gitReader")
 
 
 @pytest.fixture(scope="module")
-def before() -> dict[str, set[str]]:
+def before() -> Iterator[dict[str, set[str]]]:
     """Return what Docker has before anything is brought up."""
-    return docker_things()
+    with cluster.alone():
+        yield cluster.there()
 
 
 @pytest.fixture(scope="module")

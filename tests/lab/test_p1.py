@@ -12,32 +12,34 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.lab import machines, reader
-from tests.lab.lab import Lab, docker_things, eventually
+from tests.lab.lab import Lab, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [pytest.mark.lab, pytest.mark.vagrant]
 
-BOTH = {"tests": (True, machines.SERVER), "testsw": (True, machines.AGENT)}
+SERVER: Final = machines.SERVER["p1"]
+
+BOTH = {"tests": (True, SERVER), "testsw": (True, machines.AGENT)}
 CHANGES = (" created", " updated", " replaced", " deleted")
 
 
 @pytest.fixture(scope="module")
 def before() -> dict[str, set[str]]:
     """Return what Docker has before anything is brought up."""
-    return docker_things()
+    return machines.there("p1")
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Bring p1 up, and down again whatever has happened."""
-    made = Lab(tmp_path_factory.mktemp("p1"), "p1", machines.settings())
+    made = Lab(tmp_path_factory.mktemp("p1"), "p1", machines.settings("p1"))
     try:
         made.pulumi("up", "--skip-preview")
         yield made
@@ -85,11 +87,11 @@ def test_ssh_needs_no_password_and_a_key_of_the_machines_own(lab: Lab, machine: 
 
 def test_what_the_page_says_of_a_lab_that_is_up_can_be_typed(lab: Lab) -> None:
     def ready(said: str) -> bool:
-        return said.count(" Ready ") == 2 and machines.SERVER in said and machines.AGENT in said
+        return said.count(" Ready ") == 2 and SERVER in said and machines.AGENT in said
 
     shown = {
         "no password; a key of this machine alone": reader.has(),
-        "rel-filaS, 192.168.56.110": reader.has("testS\n", machines.SERVER),
+        "rel-filaS, 192.168.56.110": reader.has("testS\n", SERVER),
         "both Ready, with their 192.168.56.x addresses": ready,
         "the same from the host": ready,
         "rel-filaSW, active": reader.has("testSW\nactive\n"),
@@ -218,9 +220,8 @@ def test_a_destroy_after_the_machines_are_gone_leaves_nothing(lab: Lab, before: 
         machines.vagrant(lab, machine, "destroy", "--force")
     lab.pulumi("destroy", "--skip-preview")
     lab.pulumi("destroy", "--skip-preview")
-    after = docker_things()
-    for kind in ("containers", "networks"):
-        assert not machines.ours(after[kind] - before[kind]), kind
+    after = machines.there("p1")
+    assert {kind: names for kind in ("containers", "networks") if (names := after[kind] - before[kind])} == {}
     assert not (lab.folder / ".lab" / "run").exists()
     assert not list(lab.folder.rglob(".vagrant"))
     index = Path.home() / ".vagrant.d" / "data" / "machine-index" / "index"

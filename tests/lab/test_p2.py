@@ -6,19 +6,21 @@ The tests run in their order on one lab; each leaves it as `up` does.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from components.web import answers
 from tests.lab import machines, reader
-from tests.lab.lab import Lab, answer, docker_things, eventually
+from tests.lab.lab import Lab, answer, eventually
 from tests.lab.load import Load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [pytest.mark.lab, pytest.mark.vagrant]
+
+SERVER: Final = machines.SERVER["p2"]
 
 PRIVILEGED = """{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "intruder", "namespace": "web"}, "spec":
  {"containers": [{"name": "c", "image": "x:1", "securityContext": {"privileged": true}}]}}"""
@@ -27,13 +29,13 @@ PRIVILEGED = """{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "intrud
 @pytest.fixture(scope="module")
 def before() -> dict[str, set[str]]:
     """Return what Docker has before anything is brought up."""
-    return docker_things()
+    return machines.there("p2")
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Bring p2 up, and down again whatever has happened."""
-    made = Lab(tmp_path_factory.mktemp("p2"), "p2", machines.settings())
+    made = Lab(tmp_path_factory.mktemp("p2"), "p2", machines.settings("p2"))
     try:
         made.pulumi("up", "--skip-preview")
         yield made
@@ -56,23 +58,23 @@ def failures(lab: Lab) -> list[str]:
         ("app2.com", "app2"),
         ("app3.com", "app3"),
         ("any-other.org", "app3"),
-        (machines.SERVER, "app3"),
+        (SERVER, "app3"),
     ],
 )
 def test_every_host_is_answered_by_its_app(lab: Lab, host: str, app: str) -> None:
-    found = answers.ask(machines.SERVER, host)
+    found = answers.ask(SERVER, host)
     assert (found["status"], found["message"], found["app"]) == ("ok", "v1", app)
 
 
 def test_three_pods_take_turns_behind_app2(lab: Lab) -> None:
-    assert len({answers.ask(machines.SERVER, "app2.com")["pod"] for _ in range(40)}) == 3
+    assert len({answers.ask(SERVER, "app2.com")["pod"] for _ in range(40)}) == 3
 
 
 def test_a_browser_gets_a_page_that_names_app_and_pod(lab: Lab) -> None:
-    status, page = answer(f"http://{machines.SERVER}/", Host="app1.com", Accept="text/html")
+    status, page = answer(f"http://{SERVER}/", Host="app1.com", Accept="text/html")
     assert status == 200
     assert "<title>app1 v1</title>" in page
-    assert answers.ask(machines.SERVER, "app1.com")["pod"] in page
+    assert answers.ask(SERVER, "app1.com")["pod"] in page
 
 
 def test_every_point_of_the_defence_holds(lab: Lab) -> None:
@@ -90,7 +92,7 @@ def test_what_the_page_says_of_a_lab_that_is_up_can_be_typed(lab: Lab) -> None:
         "again and again: another pod each time": reader.has('"app":"app2"'),
         "app3": reader.has('"app":"app3"'),
     }
-    reader.read(lab, "docs/p2.md", shown, {"192.168.56.110": machines.SERVER})
+    reader.read(lab, "docs/p2.md", shown, {"192.168.56.110": SERVER})
 
 
 def test_the_namespace_refuses_a_privileged_pod(lab: Lab) -> None:
@@ -128,11 +130,9 @@ def test_the_check_fails_when_something_is_broken(lab: Lab) -> None:
 
 def test_another_version_drops_no_request(lab: Lab) -> None:
     lab.set("appVersion", "v2")
-    with Load(machines.SERVER, "app2.com") as load:
+    with Load(SERVER, "app2.com") as load:
         lab.pulumi("up", "--skip-preview")
-        eventually(
-            "v2 alone", lambda: answers.ask(machines.SERVER, "app2.com")["message"] == "v2", lambda: str(load.answers)
-        )
+        eventually("v2 alone", lambda: answers.ask(SERVER, "app2.com")["message"] == "v2", lambda: str(load.answers))
     assert load.problems == []
     assert load.answers["v1"] > 100
     assert load.answers["v2"] > 0
@@ -142,8 +142,8 @@ def test_a_fourth_app_is_one_entry(lab: Lab) -> None:
     apps = {f"app{n}": {"host": f"app{n}.com", "replicas": 3 if n == 2 else 1} for n in (1, 2, 3)}
     lab.set("apps", {**apps, "shop": {"host": "shop.example"}})
     lab.pulumi("up", "--skip-preview")
-    assert answers.ask(machines.SERVER, "shop.example")["app"] == "shop"
-    assert answers.ask(machines.SERVER, "any-other.org")["app"] == "app3"
+    assert answers.ask(SERVER, "shop.example")["app"] == "shop"
+    assert answers.ask(SERVER, "any-other.org")["app"] == "app3"
 
 
 def test_a_lost_machine_comes_back_with_everything_on_it(lab: Lab) -> None:
@@ -154,7 +154,6 @@ def test_a_lost_machine_comes_back_with_everything_on_it(lab: Lab) -> None:
 
 def test_destroy_leaves_nothing(lab: Lab, before: dict[str, set[str]]) -> None:
     lab.pulumi("destroy", "--skip-preview")
-    after = docker_things()
-    for kind in ("containers", "networks", "images"):
-        assert not machines.ours(after[kind] - before[kind]), kind
+    after = machines.there("p2")
+    assert {kind: names for kind in ("containers", "networks", "images") if (names := after[kind] - before[kind])} == {}
     assert not (lab.folder / ".lab" / "run").exists()

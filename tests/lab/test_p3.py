@@ -15,7 +15,7 @@ import pytest
 from components.core import versions
 from tests.lab import cluster, reader
 from tests.lab.cluster import CLUSTER, GIT, NODE, message, wait_settled
-from tests.lab.lab import Lab, answer, docker_things, eventually
+from tests.lab.lab import Lab, answer, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,10 @@ NAMES: Final = {"localhost:8888": "localhost:18888", "iot-cluster": CLUSTER}
 
 
 @pytest.fixture(scope="module")
-def before() -> dict[str, set[str]]:
+def before() -> Iterator[dict[str, set[str]]]:
     """Return what Docker has before anything is brought up."""
-    return docker_things()
+    with cluster.alone():
+        yield cluster.there()
 
 
 @pytest.fixture(scope="module")
@@ -280,25 +281,19 @@ def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up_in_
     assert "unchanged" in lab.pulumi("up", "--skip-preview")
 
 
-def test_refresh_notices_the_loss_of_cluster_git_and_images_too_and_up_rebuilds(lab: Lab) -> None:
+def test_refresh_notices_what_is_lost_too_and_up_rebuilds_although_the_nodes_images_are_damaged(lab: Lab) -> None:
     pushed = cluster.head(lab)
     lab.run("k3d", "cluster", "delete", CLUSTER)
     lab.run("docker", "rm", "--force", GIT)
     lab.run("docker", "image", "rm", "--force", "iot-lab/flask-app:v1", "iot-lab/flask-app:v2")
-    lab.pulumi("refresh", "--skip-preview")
-    lab.pulumi("up", "--skip-preview")
-    cluster.answers("v2")
-    assert cluster.head(lab) == pushed
-
-
-def test_a_node_whose_kept_images_are_damaged_begins_without_them(lab: Lab) -> None:
-    lab.run("k3d", "cluster", "delete", CLUSTER)
     spoil = "head -c 300000 /dev/urandom >/kept/io.containerd.metadata.v1.bolt/meta.db"
     lab.run("docker", "run", "--rm", f"--volume={cluster.VOLUME}:/kept", "python:3.13-slim", "sh", "-c", spoil)
+    lab.pulumi("refresh", "--skip-preview")
     said = lab.pulumi("up", "--skip-preview")
     assert f"{CLUSTER} did not come up with the images that its nodes had kept" in said
     assert "It begins without them" in said
     cluster.answers("v2")
+    assert cluster.head(lab) == pushed
 
 
 def test_a_node_that_was_killed_in_the_middle_of_an_import_is_made_again(lab: Lab) -> None:
@@ -339,10 +334,16 @@ def test_a_lost_volume_of_git_is_filled_anew(lab: Lab) -> None:
     assert message() == "v2"
 
 
-def test_what_is_pushed_to_the_registry_of_this_host_runs_when_git_says_so(lab: Lab, tmp_path: Path) -> None:
+def test_other_ports_lose_no_commit_and_what_is_pushed_to_the_registry_of_this_host_runs(
+    lab: Lab, tmp_path: Path
+) -> None:
     image = "localhost:15000/team/flask-app:v3"
+    pushed = cluster.head(lab)
     lab.set("registryPort", 15000)
-    lab.pulumi("up", "--skip-preview")
+    lab.set("argocdPorts", [18081])
+    lab.set("gitPorts", [18004])
+    assert "replaced" in lab.pulumi("up", "--skip-preview")
+    assert cluster.head(lab) == pushed
     lab.run("docker", "tag", "iot-lab/flask-app:v1", image)
     try:
         lab.run("docker", "push", "--quiet", image)
@@ -419,18 +420,8 @@ def test_an_existing_cluster_is_used_and_what_it_had_stays(
     cluster.answers("v2")
 
 
-def test_other_ports_and_nodes_lose_no_commit(lab: Lab) -> None:
-    lab.set("registryPort", 0)
-    pushed = cluster.head(lab)
-    lab.set("argocdPorts", [18081])
-    lab.set("gitPorts", [18004])
-    said = lab.pulumi("up", "--skip-preview")
-    assert "replaced" in said
-    assert cluster.head(lab) == pushed
-    cluster.answers("v2")
-
-
 def test_a_run_that_was_killed_is_gone_on_with(lab: Lab) -> None:
+    lab.set("registryPort", 0)
     lab.run("k3d", "cluster", "delete", CLUSTER)
     # With the project's own backend, as users have it.
     env = {key: value for key, value in lab.env.items() if key != "PULUMI_BACKEND_URL"}

@@ -60,10 +60,16 @@ DEPLOYMENT: Final = "namespace=dev&resourceName=flask-app&version=v1&kind=Deploy
 API: Final = "/repos/iot/gitops"
 
 
+def there() -> dict[str, set[str]]:
+    """Return what Docker has of these tests, and of the jobs that they have CI run."""
+    registry = f"localhost:{SETTINGS['registryPort']}/"
+    return docker_things(CLUSTER, registry, versions.CI_REPOSITORY, "GITEA-ACTIONS-TASK-", "act-")
+
+
 @pytest.fixture(scope="module")
 def before() -> dict[str, set[str]]:
     """Return what Docker has before anything is brought up."""
-    return docker_things()
+    return there()
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +290,7 @@ def push_code(lab: Lab, outputs: dict[str, Any], old: str, new: str, folder: Pat
 
 def jobs() -> set[str]:
     """Return the containers of jobs that Docker has."""
-    return {each for each in docker_things()["containers"] if each.startswith("GITEA-ACTIONS-TASK-")}
+    return {each for each in there()["containers"] if each.startswith("GITEA-ACTIONS-TASK-")}
 
 
 def last(outputs: dict[str, Any], commit: str) -> str:
@@ -645,9 +651,9 @@ def test_destroy_in_the_middle_of_a_job_leaves_nothing_and_keeps_what_was_pushed
     lab: Lab, outputs: dict[str, Any], before: dict[str, set[str]], tmp_path: Path
 ) -> None:
     push_code(lab, outputs, "<h1>", "<h1> ", tmp_path)
-    eventually("a job runs", lambda: bool(jobs()), lambda: str(docker_things()["containers"]))
+    eventually("a job runs", lambda: bool(jobs()), lambda: str(there()["containers"]))
     said = lab.shell("make destroy")
     assert "kept what was pushed to Git" in said.stdout + said.stderr
-    after = docker_things()
+    after = there()
     after["volumes"] -= {*VOLUMES, REGISTRY}
     assert {kind: names for kind in after if (names := after[kind] - before[kind])} == {}

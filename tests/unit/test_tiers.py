@@ -113,6 +113,16 @@ def test_an_expected_failure_is_no_skip(project: Project) -> None:
     assert run(tier())[0] == "passed"
 
 
+def test_the_tests_of_a_lab_run_in_one_process_and_in_their_order(project: Project) -> None:
+    text = "RAN = []\n" + "".join(
+        f"def test_{n}():\n    RAN.append({n})\n    assert RAN == {list(range(n + 1))}\n" for n in range(6)
+    )
+    for name in ("one", "two"):
+        project.add(f"tests/unit/test_{name}.py", text)
+    result = test.run_tier(test.Tier("lab-k3d", "unit", 100, list, test.TWO_LABS), required=False)
+    assert (result.outcome, result.details.partition(";")[0]) == ("passed", "12 passed")
+
+
 def test_a_warning_is_a_failure(project: Project) -> None:
     project.add("tests/unit/test_it.py", "import warnings\ndef test_one():\n    warnings.warn('old', stacklevel=1)\n")
     assert run(tier())[0] == "failed"
