@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import versions
 from components.docker import engine
 from components.k3d import volumes
-from tests.lab.lab import answer, docker_things, eventually
+from tests.lab.lab import SOON, answer, docker_things, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def message() -> str:
     return str(json.loads(body)["message"]) if status == 200 else body
 
 
-def answers(version: str, seconds: float = 90) -> None:
+def answers(version: str, seconds: float = SOON) -> None:
     """Wait until the live app says that it is a version."""
     eventually(f"the app answers {version}", lambda: message() == version, message, seconds)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[2]
 NOT_COPIED: Final = (".git", ".lab", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 UP: Final = 900  # seconds
-SOON: Final = 90  # seconds
+SOON: Final = 180  # seconds; another lab is at work beside this one
 
 
 class Lab:
