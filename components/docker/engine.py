@@ -150,7 +150,12 @@ def containers(label: str) -> list[Container]:
     ids = ask("ps", "--all", "--quiet", "--filter", f"label={label}").split()
     if not ids:
         return []
-    found = json.loads(ask("inspect", *ids))
+    try:
+        said = ask("inspect", *ids)
+    except CommandError as error:
+        if "no such object" not in (error.said or "").lower():
+            raise
+        said = error.printed  # one of them has gone since; what the others are is printed all the same
     return [
         Container(
             name=each["Name"].lstrip("/"),
@@ -163,7 +168,7 @@ def containers(label: str) -> list[Container]:
                 if binding.get("HostPort")
             ),
         )
-        for each in found
+        for each in json.loads(said or "[]")
     ]
 
 

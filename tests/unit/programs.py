@@ -73,7 +73,7 @@ class Programs:
 # A Docker command line whose engine is files: containers.json (what `docker inspect` says), images (a line each),
 # volumes.json and networks.json (labels by name), lists (what a shell in a container prints of a script's second word),
 # unreachable (then nothing is answered), unready (then no API server is), pullable (a line for each image that can be
-# pulled), cgroup, engine (its ID), endpoint.
+# pulled), leaving (IDs that are listed and gone right after), cgroup, engine (its ID), endpoint.
 DOCKER: Final = """
 def fail(text):
     sys.exit(text)
@@ -96,9 +96,11 @@ elif args[:2] == ['context', 'inspect']:
 elif args[:1] == ['ps']:
     key, equals, value = args[-1].removeprefix('label=').partition('=')
     has = lambda its: its.get(key) == value if equals else key in its
-    print('\\n'.join(each['Id'] for each in found if has(each['Config']['Labels'])))
+    print('\\n'.join([each['Id'] for each in found if has(each['Config']['Labels'])] + lines('leaving')))
 elif args[:1] == ['inspect']:
     print(json.dumps([each for each in found if each['Id'] in args]))
+    if gone := set(args[1:]) - {each['Id'] for each in found}:
+        fail('Error: No such object: ' + min(gone))
 elif args[:2] in (['volume', 'inspect'], ['network', 'inspect']):
     if args[2] not in things(args[0]):
         fail('Error: No such ' + args[0] + ': ' + args[2])

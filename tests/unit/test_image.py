@@ -209,6 +209,15 @@ def test_containers_are_described_with_their_published_ports(engine: Engine) -> 
     assert docker_engine.containers("a=c") == []
 
 
+def test_a_container_that_goes_while_it_is_asked_for_is_left_out(engine: Engine) -> None:
+    there = {"Id": "1", "Name": "/node", "State": {"Status": "running"}, "Config": {"Labels": {"a": "b"}}}
+    engine.containers = [there | {"HostConfig": {}}]
+    engine.is_so("leaving", "2")
+    assert [each.name for each in docker_engine.containers("a=b")] == ["node"]
+    engine.containers = []
+    assert docker_engine.containers("a=b") == []
+
+
 # --- scripts ---------------------------------------------------------------------------------------------------------
 
 
