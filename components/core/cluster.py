@@ -55,12 +55,10 @@ class ExistingClusterArgs:
     Attributes:
         kubeconfig: path of its kubeconfig.
         context: a context in it; None means its current one.
-        after: see ``K3dClusterArgs``.
     """
 
     kubeconfig: Path
     context: str | None
-    after: pulumi.Resource | None = None
 
 
 class ExistingCluster(pulumi.ComponentResource):
@@ -89,11 +87,7 @@ class ExistingCluster(pulumi.ComponentResource):
             # Another path or another kubeconfig of the same cluster must not replace what is inside.
             cluster_identifier=identity or f"{args.kubeconfig}#{context}",
             # A preview that can't ask takes it for the same cluster.
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                ignore_changes=[] if identity else ["clusterIdentifier"],
-                depends_on=[args.after] if args.after else None,
-            ),
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=[] if identity else ["clusterIdentifier"]),
         )
         self.cluster = Cluster(
             provider=provider,

@@ -45,7 +45,9 @@ def restricted() -> dict[str, str]:
     return {f"{prefix}/{mode}": "restricted" for mode in modes} | {f"{prefix}/{mode}-version": minor for mode in modes}
 
 
-def namespace(name: str, of: str, cluster: Cluster, parent: pulumi.Resource) -> kubernetes.core.v1.Namespace:
+def namespace(
+    name: str, of: str, cluster: Cluster, parent: pulumi.Resource, *, after: pulumi.Resource | None = None
+) -> kubernetes.core.v1.Namespace:
     """Make a namespace that enforces the restricted Pod Security Standard.
 
     Args:
@@ -53,6 +55,7 @@ def namespace(name: str, of: str, cluster: Cluster, parent: pulumi.Resource) -> 
         of: its name in the cluster.
         cluster: where it is.
         parent: the component that it belongs to.
+        after: what has to be there before it.
     """
     return kubernetes.core.v1.Namespace(
         name,
@@ -63,7 +66,7 @@ def namespace(name: str, of: str, cluster: Cluster, parent: pulumi.Resource) -> 
             annotations={"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"},
         ),
         # In a cluster that is not ours it may have been there before, with what others have in it.
-        opts=cluster.inside(parent, retain_on_delete=cluster.lifetime is None),
+        opts=cluster.inside(parent, retain_on_delete=cluster.lifetime is None, depends_on=[after] if after else None),
     )
 
 

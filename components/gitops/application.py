@@ -64,7 +64,10 @@ class GitOpsProject(pulumi.ComponentResource):
             "iot:argocd:GitOpsProject", name, {"repository": args.repository, "namespace": args.namespace}, opts
         )
         target = args.target or args.cluster
-        namespace = pods.namespace(f"{name}-namespace", args.namespace, target, self)
+        # It may have been in Argo CD's cluster before. Where that is replaced now, the engine has to have deleted it
+        # there before it is registered here: its state would have it twice.
+        after = args.cluster.provider if args.target else None
+        namespace = pods.namespace(f"{name}-namespace", args.namespace, target, self, after=after)
         only = {"app.kubernetes.io/name": args.app}
         policies = pods.reachable(f"{name}-ingress", namespace, only, args.port, target.inside(self))
         project = kubernetes.apiextensions.CustomResource(

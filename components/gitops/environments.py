@@ -319,7 +319,6 @@ class Environments(pulumi.ComponentResource):
 
     def _environment(self, environment: EnvironmentSettings, args: EnvironmentsArgs) -> list[pulumi.Resource]:
         further = args.clusters.get(environment.cluster)
-        target = further.cluster if further else args.cluster
         project = GitOpsProject(
             environment.name,
             GitOpsProjectArgs(
@@ -329,7 +328,7 @@ class Environments(pulumi.ComponentResource):
                 app=args.app,
                 port=args.port,
                 argocd=args.argocd,
-                target=target,
+                target=further.cluster if further else None,
                 server=further.server if further else IN_CLUSTER,
             ),
             pulumi.ResourceOptions(parent=self),
@@ -338,7 +337,7 @@ class Environments(pulumi.ComponentResource):
             f"{environment.name}-quota",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name="quota", namespace=environment.name),
             spec=kubernetes.core.v1.ResourceQuotaSpecArgs(hard=QUOTA),
-            opts=target.inside(self, depends_on=project.ready),
+            opts=(further.cluster if further else args.cluster).inside(self, depends_on=project.ready),
         )
         return [*project.ready, quota]
 

@@ -33,8 +33,6 @@ class K3dClusterArgs:
         stack: whose cluster it is; written on its nodes as a label.
         timeout: seconds until it has to be ready.
         network: the Docker network that it is on, with what stands beside it; empty for one of its own name.
-        after: what has to be there before anything inside is. What moves here from a cluster that is replaced would
-            otherwise be registered while the engine still deletes it there, and its state have it twice.
     """
 
     settings: ClusterSettings
@@ -42,7 +40,6 @@ class K3dClusterArgs:
     stack: str
     timeout: int
     network: str = ""
-    after: pulumi.Resource | None = None
 
 
 class K3dCluster(pulumi.ComponentResource):
@@ -70,9 +67,7 @@ class K3dCluster(pulumi.ComponentResource):
             cluster_identifier=nodes.id,
             # After a loss, `pulumi refresh` drops what is inside instead of failing to reach it.
             delete_unreachable=True,
-            opts=pulumi.ResourceOptions(
-                parent=self, deleted_with=nodes, depends_on=[args.after] if args.after else None
-            ),
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=nodes),
         )
         self.cluster = Cluster(
             provider=provider,

@@ -65,7 +65,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     chart = charts.argocd(settings.argocd_chart, root)
     cluster = _cluster(settings)
     images = _Images(settings, cluster)
-    further = _further(settings, cluster, images)
+    further = _further(settings, images)
     beside = _registry(settings, cluster)
     people = Accounts("accounts", environments.ACCOUNTS) if settings.environments else None
     argo = ArgoCd(
@@ -164,12 +164,12 @@ def _cluster(settings: Settings) -> Cluster:
     return K3dCluster(CLUSTER, args).cluster
 
 
-def _further(settings: Settings, first: Cluster, images: _Images) -> dict[str, FurtherCluster]:
+def _further(settings: Settings, images: _Images) -> dict[str, FurtherCluster]:
     """Return the clusters that environments are in besides Argo CD's own."""
     found = {}
     for each in settings.further_clusters:
         if each.kubeconfig:
-            args = ExistingClusterArgs(kubeconfig=each.kubeconfig, context=each.context, after=first.provider)
+            args = ExistingClusterArgs(kubeconfig=each.kubeconfig, context=each.context)
             cluster = ExistingCluster(f"cluster-{each.name}", args).cluster
         else:
             wanted = _further_k3d(settings, each)
@@ -184,7 +184,6 @@ def _further(settings: Settings, first: Cluster, images: _Images) -> dict[str, F
                     stack=settings.stack,
                     timeout=settings.timeout,
                     network=settings.cluster.name,
-                    after=first.provider,
                 ),
             ).cluster
         brought = images.bring_to(each.name, cluster)

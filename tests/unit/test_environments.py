@@ -225,9 +225,11 @@ def test_an_environment_in_a_further_cluster_is_published_there_alone(made: grap
 
 def test_what_goes_to_a_further_cluster_waits_until_it_is_nowhere_else(made: graph.Graph) -> None:
     # The engine may be deleting it there, with that cluster, and would have it in its state twice.
-    provider = made.named("iot-cluster-prod-provider")
-    assert any(urn.endswith("::iot-cluster-provider") for urn in provider.depends_on)
-    assert "iot-cluster-prod-provider" in made.named("prod-namespace").provider
+    namespace = made.named("prod-namespace")
+    assert "iot-cluster-prod-provider" in namespace.provider
+    assert any(urn.endswith("::iot-cluster-provider") for urn in namespace.depends_on)
+    assert namespace.urn in made.named("prod-quota").depends_on
+    assert namespace.urn in made.named("prod-ingress-deny").depends_on
     assert not [each for each in made.nodes if each.name.endswith("-left")]  # goes with the cluster
 
 
@@ -259,7 +261,7 @@ def test_what_argocd_made_in_an_existing_cluster_goes_after_its_way_in(existing:
 def test_that_production_goes_to_an_existing_cluster_does_not_replace_argocds(existing: graph.Graph) -> None:
     ports = json.loads(existing.named("iot-cluster-nodes").inputs["config"])["ports"]
     assert "30021" in str(ports)
-    assert any(urn.endswith("::iot-cluster-provider") for urn in existing.named("cluster-prod-provider").depends_on)
+    assert any(urn.endswith("::iot-cluster-provider") for urn in existing.named("prod-namespace").depends_on)
 
 
 def test_without_further_clusters_all_of_them_are_in_one() -> None:
