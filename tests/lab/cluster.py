@@ -16,6 +16,7 @@ from components.core import versions
 from components.docker import engine
 from components.k3d import volumes
 from tests.lab.lab import SOON, answer, docker_things, eventually
+from tests.lab.lab import left as left_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,13 +90,10 @@ def there() -> dict[str, set[str]]:
 
 
 def left(before: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Return what Docker has, of each kind, and had not before, but for what `make destroy` is to leave.
-
-    What others removed meanwhile is not in it.
-    """
+    """Return what Docker has after a `destroy`, of each kind, and had not before, but for what that is to leave."""
     after = there()
     after["volumes"] -= {VOLUME, REGISTRY}
-    return {kind: names for kind in after if (names := after[kind] - before[kind])}
+    return left_of(before, after)
 
 
 def remove(lab: Lab) -> None:
@@ -106,6 +104,7 @@ def remove(lab: Lab) -> None:
         ["docker", "rm", "--force", "--volumes", GIT, REGISTRY],
         ["docker", "volume", "rm", "--force", GIT, VOLUME, REGISTRY],
         ["docker", "network", "rm", CLUSTER],
+        ["docker", "image", "rm", "--force", *(f"{versions.APP_REPOSITORY}:{each}" for each in ("v1", "v2"))],
     ):
         subprocess.run(command, check=False, capture_output=True, timeout=120)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from components.docker.container import PROJECT_LABEL
 from lab.host import chart
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 NOT_COPIED: Final = (".git", ".lab", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 UP: Final = 900  # seconds
 SOON: Final = 180  # seconds; another lab is at work beside this one
+MOMENT: Final = 5  # seconds that a volume of a container that is being made may be without it
 
 
 class Lab:
@@ -178,13 +180,33 @@ def docker_things(*words: str) -> dict[str, set[str]]:
         "containers": ["docker", "ps", "--all", "--format", "{{.Names}}"],
         "networks": ["docker", "network", "ls", "--format", "{{.Name}}"],
         "volumes": ["docker", "volume", "ls", "--quiet"],
-        "unused": ["docker", "volume", "ls", "--quiet", "--filter=dangling=true"],
         "images": ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"],
     }
     found = {
         kind: subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
         for kind, command in questions.items()
     }
-    unnamed = {each for each in found.pop("unused") if re.fullmatch("[0-9a-f]{64}", each)}
     named = {kind: {each for each in names if any(word in each for word in words)} for kind, names in found.items()}
+    unnamed = unused()
+    if unnamed:
+        time.sleep(MOMENT)
+        unnamed &= unused()
     return named | {"volumes": named["volumes"] | unnamed}
+
+
+def unused() -> set[str]:
+    """Return the volumes without a name that no container uses."""
+    asked = ["docker", "volume", "ls", "--quiet", "--filter=dangling=true"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    return {each for each in found if re.fullmatch("[0-9a-f]{64}", each)}
+
+
+def left(before: dict[str, set[str]], after: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return what Docker has after a `destroy`, of each kind, and had not before.
+
+    While a lab of another clone is there, images are no part of it: `destroy` leaves those that both name alike.
+    """
+    asked = ["docker", "ps", "--all", "--quiet", f"--filter=label={PROJECT_LABEL}"]
+    others = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    kinds = after.keys() - ({"images"} if others else set())
+    return {kind: names for kind in kinds if (names := after[kind] - before[kind])}

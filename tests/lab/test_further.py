@@ -12,7 +12,7 @@ import yaml
 from components.core import versions
 from components.k3d import volumes
 from tests.lab import cluster
-from tests.lab.lab import ROOT, Lab, answer, docker_things, eventually
+from tests.lab.lab import ROOT, Lab, answer, docker_things, eventually, left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,4 +152,4 @@ def test_destroy_leaves_nothing(lab: Lab, kubeconfig: Path, before: dict[str, se
     docker("image", "rm", "--force", f"{IMAGE}:v1", f"{IMAGE}:v2")
     after = docker_things(CLUSTER, THEIRS, IMAGE)
     after["volumes"] -= {VOLUME}
-    assert {kind: names for kind in after if (names := after[kind] - before[kind])} == {}
+    assert left(before, after) == {}

@@ -18,7 +18,7 @@ from components.gitops.environments import CI, DEVELOPER, RELEASER, VIEWER
 from components.k3d import volumes
 from lab.live import argocd, environments, git, pipeline
 from tests.lab import reader
-from tests.lab.lab import Lab, answer, docker_things, eventually
+from tests.lab.lab import Lab, answer, docker_things, eventually, left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +87,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
             ["docker", "rm", "--force", "--volumes", GIT, RUNNER, REGISTRY],
             ["docker", "volume", "rm", "--force", GIT, *VOLUMES, RUNNER, REGISTRY],
             ["docker", "network", "rm", CLUSTER],
+            ["docker", "image", "rm", "--force", *there()["images"]],
         ):
             made.run(*command, check=False)
 
@@ -652,4 +653,4 @@ def test_destroy_in_the_middle_of_a_job_leaves_nothing_and_keeps_what_was_pushed
     assert "kept what was pushed to Git" in said.stdout + said.stderr
     after = there()
     after["volumes"] -= {*VOLUMES, REGISTRY}
-    assert {kind: names for kind in after if (names := after[kind] - before[kind])} == {}
+    assert left(before, after) == {}
