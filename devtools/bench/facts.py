@@ -17,12 +17,17 @@ GIB: Final = 1 << 30
 ENGINE: Final = "{{.ServerVersion}}, {{.Driver}}, cgroup v{{.CgroupVersion}}"
 
 
-def lines() -> list[str]:
-    """Return a list item for each fact, the load among them: ask before the benchmark makes its own."""
+def lines(*, helm: bool) -> list[str]:
+    """Return a list item for each fact, the load among them: ask before the benchmark makes its own.
+
+    Args:
+        helm: whether its command is used, too; the program brings a library of it.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
     engine = run(["docker", "info", "--format", ENGINE], timeout=ANSWER)
-    helm = run(["helm", "version", "--template", "{{.Version}}"], timeout=ANSWER)
-    tools = f"Pulumi {versions.PULUMI}, k3d {versions.K3D}, Helm {helm}"
+    tools = f"Pulumi {versions.PULUMI}, k3d {versions.K3D}"
+    if helm:
+        tools += ", Helm " + run(["helm", "version", "--template", "{{.Version}}"], timeout=ANSWER)
     return [
         f"- {os.cpu_count()} CPUs ({processor()}), {memory:.0f} GiB; {platform.system()} {platform.machine()}",
         f"- load when it began: {os.getloadavg()[0]:.1f}",

@@ -235,7 +235,7 @@ def measure(repetitions: int, overrides: dict[str, Any]) -> str:
     """
     _check()
     with tempfile.TemporaryDirectory(prefix="iot-bench-") as folder:
-        bench, machine = Bench(Path(folder), overrides), facts.lines()
+        bench, machine = Bench(Path(folder), overrides), facts.lines(helm=True)
         try:
             bench.prepare()
             for number in range(repetitions):

@@ -181,7 +181,7 @@ def measure(repetitions: int, overrides: Mapping[str, Any]) -> str:
     """
     program.check((p3.STACK, STACK))
     with tempfile.TemporaryDirectory(prefix="iot-bench-") as folder:
-        bench, machine = Bench(Path(folder), overrides), facts.lines()
+        bench, machine = Bench(Path(folder), overrides), facts.lines(helm=False)
         try:
             bench.prepare()
             for number in range(repetitions):
