@@ -66,7 +66,7 @@ class GitOpsProject(pulumi.ComponentResource):
         target = args.target or args.cluster
         # It may have been in Argo CD's cluster before. Where that is replaced now, the engine has to have deleted it
         # there before it is registered here: its state would have it twice.
-        after = args.cluster.provider if args.target else None
+        after = args.cluster.provider if target is not args.cluster else None
         namespace = pods.namespace(f"{name}-namespace", args.namespace, target, self, after=after)
         only = {"app.kubernetes.io/name": args.app}
         policies = pods.reachable(f"{name}-ingress", namespace, only, args.port, target.inside(self))

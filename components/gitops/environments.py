@@ -319,6 +319,7 @@ class Environments(pulumi.ComponentResource):
 
     def _environment(self, environment: EnvironmentSettings, args: EnvironmentsArgs) -> list[pulumi.Resource]:
         further = args.clusters.get(environment.cluster)
+        target = further.cluster if further else args.cluster
         project = GitOpsProject(
             environment.name,
             GitOpsProjectArgs(
@@ -328,7 +329,7 @@ class Environments(pulumi.ComponentResource):
                 app=args.app,
                 port=args.port,
                 argocd=args.argocd,
-                target=further.cluster if further else None,
+                target=target,
                 server=further.server if further else IN_CLUSTER,
             ),
             pulumi.ResourceOptions(parent=self),
@@ -337,7 +338,7 @@ class Environments(pulumi.ComponentResource):
             f"{environment.name}-quota",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name="quota", namespace=environment.name),
             spec=kubernetes.core.v1.ResourceQuotaSpecArgs(hard=QUOTA),
-            opts=(further.cluster if further else args.cluster).inside(self, depends_on=project.ready),
+            opts=target.inside(self, depends_on=project.ready),
         )
         return [*project.ready, quota]
 

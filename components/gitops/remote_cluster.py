@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from components.core.cluster import Cluster
 
-# What Argo CD looks at to say whether an app is healthy, and shows; it changes what is in KINDS alone.
 LEAVE: Final = "components.gitops.leave_namespace"
+# What Argo CD looks at to say whether an app is healthy, and shows; it changes what is in KINDS alone.
 WATCHED: Final = (("apps", "replicasets"), ("", "pods"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices"))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import versions
 from components.docker import engine
 from components.k3d import volumes
-from tests.lab.lab import SOON, answer, docker_things, eventually
+from tests.lab.lab import answer, docker_things, eventually
 from tests.lab.lab import left as left_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.lab.lab import Lab
 
 CLUSTER: Final = "iot-test"
+OTHER: Final = "iot-other"  # one that is not ours
 NODE: Final = f"k3d-{CLUSTER}-server-0"
 # What the node keeps when the cluster goes.
 VOLUME: Final = next(
@@ -55,9 +56,9 @@ def message() -> str:
     return str(json.loads(body)["message"]) if status == 200 else body
 
 
-def answers(version: str, seconds: float = SOON) -> None:
+def answers(version: str) -> None:
     """Wait until the live app says that it is a version."""
-    eventually(f"the app answers {version}", lambda: message() == version, message, seconds)
+    eventually(f"the app answers {version}", lambda: message() == version, message)
 
 
 def application(lab: Lab) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def head(lab: Lab) -> str:
 
 def there() -> dict[str, set[str]]:
     """Return what Docker has of the tests of p3."""
-    return docker_things(CLUSTER, "iot-other", versions.APP_REPOSITORY + ":")
+    return docker_things(CLUSTER, OTHER, versions.APP_REPOSITORY + ":")
 
 
 def left(before: dict[str, set[str]]) -> dict[str, set[str]]:

@@ -176,15 +176,11 @@ def docker_things(*words: str) -> dict[str, set[str]]:
 
     Other labs may be at work. A volume without a name that no container uses is in it as well, whosever it is.
     """
-    questions = {
-        "containers": ["docker", "ps", "--all", "--format", "{{.Names}}"],
-        "networks": ["docker", "network", "ls", "--format", "{{.Name}}"],
-        "volumes": ["docker", "volume", "ls", "--quiet"],
-        "images": ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"],
-    }
     found = {
-        kind: subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
-        for kind, command in questions.items()
+        "containers": listed("ps", "--all", "--format", "{{.Names}}"),
+        "networks": listed("network", "ls", "--format", "{{.Name}}"),
+        "volumes": listed("volume", "ls", "--quiet"),
+        "images": listed("image", "ls", "--format", "{{.Repository}}:{{.Tag}}"),
     }
     named = {kind: {each for each in names if any(word in each for word in words)} for kind, names in found.items()}
     unnamed = unused()
@@ -194,10 +190,15 @@ def docker_things(*words: str) -> dict[str, set[str]]:
     return named | {"volumes": named["volumes"] | unnamed}
 
 
+def listed(*arguments: str) -> list[str]:
+    """Return the words that Docker answers."""
+    asked = ["docker", *arguments]
+    return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+
+
 def unused() -> set[str]:
     """Return the volumes without a name that no container uses."""
-    asked = ["docker", "volume", "ls", "--quiet", "--filter=dangling=true"]
-    found = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    found = listed("volume", "ls", "--quiet", "--filter=dangling=true")
     return {each for each in found if re.fullmatch("[0-9a-f]{64}", each)}
 
 
@@ -206,7 +207,6 @@ def left(before: dict[str, set[str]], after: dict[str, set[str]]) -> dict[str, s
 
     While a lab of another clone is there, images are no part of it: `destroy` leaves those that both name alike.
     """
-    asked = ["docker", "ps", "--all", "--quiet", f"--filter=label={PROJECT_LABEL}"]
-    others = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    others = listed("ps", "--all", "--quiet", f"--filter=label={PROJECT_LABEL}")
     kinds = after.keys() - ({"images"} if others else set())
     return {kind: names for kind in kinds if (names := after[kind] - before[kind])}

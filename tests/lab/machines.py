@@ -10,6 +10,7 @@ from components.core import versions
 from components.machines import preflight as machine_checks
 from lab.host import paths
 from tests.lab.lab import docker_things
+from tests.lab.lab import left as left_of
 
 if TYPE_CHECKING:
     from tests.lab.lab import Lab
@@ -93,9 +94,14 @@ def there(stack: str) -> dict[str, set[str]]:
     return docker_things(f"iot-{stack}-", f"iot-{network}.", f"{versions.APP_REPOSITORY}-{stack}")
 
 
+def left(stack: str, before: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return what Docker has after a `destroy` of p1 or p2, and had not before; they have no volumes."""
+    return left_of(before, {**there(stack), "volumes": set()})
+
+
 def remove(lab: Lab) -> None:
     """Destroy a lab, whatever state it is in, and then what a failed destroy has left."""
     lab.pulumi("destroy", "--skip-preview", check=False)
-    left = containers(lab)
-    if left:
-        subprocess.run(["docker", "rm", "--force", "--volumes", *left], check=False, capture_output=True, timeout=120)
+    found = containers(lab)
+    if found:
+        subprocess.run(["docker", "rm", "--force", "--volumes", *found], check=False, capture_output=True, timeout=120)
