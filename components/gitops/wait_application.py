@@ -32,7 +32,8 @@ GRACE = 10.0  # seconds in which what looks hopeless may still change: Argo CD k
 def main() -> None:
     """Wait, then exit with 0, or with what is in the way."""
     timeout, by_hand = float(os.environ["TIMEOUT"]), bool(os.environ.get("BY_HAND"))
-    theirs = os.environ.get("APP_KUBECONFIG_TEXT") or os.environ["KUBECONFIG_TEXT"]
+    another = os.environ.get("APP_KUBECONFIG_TEXT", "")
+    theirs = another or os.environ["KUBECONFIG_TEXT"]
     with kube.config_file(os.environ["KUBECONFIG_TEXT"]) as kubeconfig, kube.config_file(theirs) as of_pods:
         if by_hand:
             look_again(kubeconfig)
@@ -45,12 +46,15 @@ def main() -> None:
             current = current and not (by_hand and status_of.is_to_be_looked_at(found))
             good = state == status_of.GOOD or (by_hand and status_of.is_healthy(status))
             if current and good and not status_of.is_running(status):
-                print(state)
-                print(status_of.other_image(found), end="")
-                return
+                if not another or is_there(of_pods, status):
+                    print(state)
+                    print(status_of.other_image(found), end="")
+                    return
+                current = False
+                look_again(kubeconfig)
             if by_hand and current and status_of.has_nothing(found):
                 sync(kubeconfig, status_of.last_synced(status))
-            state += "" if current else ", of what it followed before"
+            state += "" if current else ", of what there was before"
             now = time.monotonic()
             if state != said or now > told + wait.EVERY:
                 more = f", {now - begin:.0f} of at most {timeout:.0f} s{pods(of_pods)}" if state == said else ""
@@ -75,6 +79,22 @@ def look_again(kubeconfig: Path) -> None:
     """Have Argo CD look at the cluster and at Git once more: the cluster may be another one than it looked at last."""
     with suppress(CommandError):  # there is no Application yet
         patch(kubeconfig, {"metadata": {"annotations": {status_of.LOOK: "hard"}}})
+
+
+def is_there(kubeconfig: Path, status: dict[str, Any]) -> bool:
+    """Tell whether a cluster has what Argo CD says that it has.
+
+    What Argo CD keeps in mind of a cluster may be of one that was lost, until it has noticed that another one answers
+    in its place.
+
+    Args:
+        kubeconfig: path of that cluster's.
+        status: of an Application in it.
+    """
+    said = {(each.get("group", ""), each["kind"], each["name"]) for each in status.get("resources", [])}
+    kinds = ",".join(sorted({f"{kind}.{group}" if group else kind for group, kind, _ in said}))
+    has = get(kubeconfig, kinds, os.environ["APP_NAMESPACE"])["items"] if kinds else []
+    return {(kind, name) for _, kind, name in said} <= {(each["kind"], each["metadata"]["name"]) for each in has}
 
 
 def sync(kubeconfig: Path, revision: str) -> None:

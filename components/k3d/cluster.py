@@ -33,6 +33,7 @@ class K3dClusterArgs:
         stack: whose cluster it is; written on its nodes as a label.
         timeout: seconds until it has to be ready.
         network: the Docker network that it is on, with what stands beside it; empty for one of its own name.
+        after: what has to be as it should be before it is made.
     """
 
     settings: ClusterSettings
@@ -40,6 +41,7 @@ class K3dClusterArgs:
     stack: str
     timeout: int
     network: str = ""
+    after: tuple[pulumi.Resource, ...] = ()
 
 
 class K3dCluster(pulumi.ComponentResource):
@@ -59,7 +61,7 @@ class K3dCluster(pulumi.ComponentResource):
             {"cluster": args.settings.name, "image": args.settings.image, "stack": args.stack},
             opts,
         )
-        nodes = _Nodes(f"{name}-nodes", args, pulumi.ResourceOptions(parent=self))
+        nodes = _Nodes(f"{name}-nodes", args, pulumi.ResourceOptions(parent=self, depends_on=[*args.after]))
         provider = kubernetes.Provider(
             f"{name}-provider",
             kubeconfig=nodes.kubeconfig,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from components.core.settings import ClusterSettings
 
+NETWORK_LABEL: Final = "k3d.cluster.network"
+FIRST: Final = ""  # of the stack's clusters, on the network of its own name
 K3D_MAJOR: Final = versions.K3D.split(".")[0]
 
 
@@ -41,9 +43,15 @@ def require_tools(tools: Iterable[str]) -> None:
         )
 
 
-def check_k3d(
-    cluster: ClusterSettings, ports: Iterable[int], stack: str, beside: Mapping[str, bool], *, preview: bool
-) -> None:
+def check_k3d(  # noqa: PLR0913 - what is looked at, for whom
+    cluster: ClusterSettings,
+    ports: Iterable[int],
+    stack: str,
+    beside: Mapping[str, bool],
+    *,
+    preview: bool,
+    network: str = "",
+) -> bool:
     """Stop unless a k3d cluster can be created, or is ours already.
 
     A preview on a machine that could not create it goes on: it only says what would be done.
@@ -54,6 +62,10 @@ def check_k3d(
         stack: whose cluster it is.
         beside: the containers that stand beside it, each with a volume of its name, and whether that outlives them.
         preview: whether nothing is going to be created.
+        network: the Docker network that it is on, which is named after the stack's first cluster; empty for that one.
+
+    Returns:
+        Whether the stack's first cluster has one of the ports, so that this one has to wait until it has let go of it.
 
     Raises:
         LabError: lists what is in the way.
@@ -64,7 +76,7 @@ def check_k3d(
     except LabError as error:
         if preview:
             pulumi.log.info(f"This machine could not create the cluster: {error}")
-            return
+            return False
         raise
     # Every `up` waits for the answers, so that all are asked for at the same time.
     with ThreadPoolExecutor() as pool:
@@ -78,15 +90,33 @@ def check_k3d(
     for each in (foreign, *others):
         each.result()
     # Also those of a cluster of ours with another name, which the one that is wanted takes the place of.
-    ours = {port for node in nodes.result() for port in node.ports}
+    ours = {port: node.labels for node in nodes.result() for port in node.ports}
+    first, part = False, _part(cluster.name, network or cluster.name)
     # The same one for every port when it is about the address.
-    problems = {
-        str(problem): problem
-        for port in ports
-        if port not in ours and (problem := _problem(cluster.bind_address, port))
-    }
+    problems: dict[str, LabError] = {}
+    for port in ports:
+        holder = ours.get(port, {}).get(k3d_provider.CLUSTER_LABEL, "")
+        its_part = _part(holder, ours.get(port, {}).get(NETWORK_LABEL, holder)) if holder else part
+        if its_part == FIRST != part:
+            first = True
+            continue
+        problem = _problem(cluster.bind_address, port) if port not in ours else None
+        if its_part != part:
+            problem = LabError(
+                f"Port {port} is that of the cluster {holder}, which goes or gets other ports in this run",
+                why=f"{cluster.name} is made before {holder} lets go of it",
+                fix="give what moves another port, run this, and then give it the port that it had",
+            )
+        if problem:
+            problems[str(problem)] = problem
     if problems:
         raise all_of([*problems.values()])
+    return first
+
+
+def _part(name: str, network: str) -> str:
+    """Return which of a stack's clusters one is, by its name and its network's: FIRST, or the further one's name."""
+    return name.removeprefix(network)
 
 
 def _check_version() -> None:

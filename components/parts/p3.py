@@ -65,7 +65,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     chart = charts.argocd(settings.argocd_chart, root)
     cluster = _cluster(settings)
     images = _Images(settings, cluster)
-    further = _further(settings, images)
+    further = _further(settings, cluster, images)
     beside = _registry(settings, cluster)
     people = Accounts("accounts", environments.ACCOUNTS) if settings.environments else None
     argo = ArgoCd(
@@ -164,7 +164,7 @@ def _cluster(settings: Settings) -> Cluster:
     return K3dCluster(CLUSTER, args).cluster
 
 
-def _further(settings: Settings, images: _Images) -> dict[str, FurtherCluster]:
+def _further(settings: Settings, first: Cluster, images: _Images) -> dict[str, FurtherCluster]:
     """Return the clusters that environments are in besides Argo CD's own."""
     found = {}
     for each in settings.further_clusters:
@@ -172,10 +172,11 @@ def _further(settings: Settings, images: _Images) -> dict[str, FurtherCluster]:
             args = ExistingClusterArgs(kubeconfig=each.kubeconfig, context=each.context)
             cluster = ExistingCluster(f"cluster-{each.name}", args).cluster
         else:
+            network = settings.cluster.name
             wanted = _further_k3d(settings, each)
             ports = tuple(one.ports for one in settings.environments if one.cluster == each.name)
             host_ports = [wanted.api_port, *(port for one in ports for port in one.host_ports)]
-            preflight.check_k3d(wanted, host_ports, settings.stack, {}, preview=is_dry_run())
+            waits = preflight.check_k3d(wanted, host_ports, settings.stack, {}, preview=is_dry_run(), network=network)
             cluster = K3dCluster(
                 f"{CLUSTER}-{each.name}",
                 K3dClusterArgs(
@@ -183,7 +184,8 @@ def _further(settings: Settings, images: _Images) -> dict[str, FurtherCluster]:
                     ports=ports,
                     stack=settings.stack,
                     timeout=settings.timeout,
-                    network=settings.cluster.name,
+                    network=network,
+                    after=(first.provider,) if waits else (),
                 ),
             ).cluster
         brought = images.bring_to(each.name, cluster)

@@ -365,13 +365,20 @@ def test_a_cluster_that_does_not_answer_stops_that_unless_it_is_said_to_be_gone(
 # --- wait_application.py --------------------------------------------------------------------------------------------
 
 # kubectl that says of an Application what the file `status` has, a line for each look, the last one for ever; pods and
-# events are in files of those names. It also checks that it is given the kubeconfig in a file that others can't read.
+# events are in files of those names, and what the app's own cluster has in the file `there`. What the Application is
+# changed to is a line in the file `patched`. It also checks that it is given the kubeconfig in a file that others can't
+# read.
 KUBECTL = """
 import os
 config = pathlib.Path(next(each for each in args if each.startswith('--kubeconfig=')).partition('=')[2])
 if config.read_text() != 'the kubeconfig' or config.stat().st_mode & config.parent.stat().st_mode & 0o077:
     sys.exit('the kubeconfig is wrong')
+if 'patch' in args:
+    with (here / 'patched').open('a') as patched:
+        patched.write(args[-1].removeprefix('--patch=') + '\\n')
+    sys.exit()
 kind = args[args.index('get') + 1].partition('.')[0]
+kind = 'there' if kind == 'Deployment' else kind
 path = here / ('status' if kind == 'applications' else kind)
 lines = path.read_text().splitlines() if path.exists() else []
 if kind == 'applications':
@@ -407,7 +414,7 @@ def of_before(**other: str) -> str:
     return json.dumps(found)
 
 
-def wait(programs: Programs, timeout: str = "2") -> subprocess.CompletedProcess[str]:
+def wait(programs: Programs, timeout: str = "2", **more: str) -> subprocess.CompletedProcess[str]:
     return run(
         "gitops.wait_application",
         programs,
@@ -416,6 +423,7 @@ def wait(programs: Programs, timeout: str = "2") -> subprocess.CompletedProcess[
         NAMESPACE="argocd",
         APP_NAMESPACE="dev",
         TIMEOUT=timeout,
+        **more,
     )
 
 
@@ -433,9 +441,43 @@ def test_what_is_synced_with_the_source_of_before_does_not_end_the_wait(kubectl:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "waiting for flask-app: Synced and Healthy, of what it followed before",
+        "waiting for flask-app: Synced and Healthy, of what there was before",
         "Synced and Healthy",
     ]
+
+
+MADE = [{"group": "apps", "kind": "Deployment", "name": "web"}, {"kind": "Service", "name": "web"}]
+ANOTHER = {"APP_KUBECONFIG_TEXT": "the kubeconfig"}
+
+
+def having(*kinds: str) -> str:
+    return json.dumps({"items": [{"kind": each, "metadata": {"name": "web"}} for each in kinds]})
+
+
+def test_what_argocd_remembers_of_a_cluster_that_was_lost_does_not_end_the_wait(kubectl: Programs) -> None:
+    """An app that people sync would otherwise never be synced: it is told to be healthy where there is nothing."""
+    remembered = status("Synced", "Healthy", resources=MADE)
+    missing = status("OutOfSync", "Missing", history=[{"revision": "abcdef0123"}])
+    is_so(kubectl, "status", "\n".join([remembered, remembered, missing, status("Synced", "Healthy")]))
+    is_so(kubectl, "there", having("Service"))
+    done = wait(kubectl, "30", BY_HAND="true", **ANOTHER)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "waiting for flask-app: Synced and Healthy, of what there was before",
+        "flask-app is synced to abcdef0",
+        "waiting for flask-app: OutOfSync and Missing",
+        "Synced and Healthy",
+    ]
+    patches = [json.loads(line) for line in (kubectl.folder.parent / "patched").read_text().splitlines()]
+    assert [next(iter(each)) for each in patches] == ["metadata", "metadata", "metadata", "operation"]
+
+
+def test_what_another_cluster_has_ends_the_wait(kubectl: Programs) -> None:
+    is_so(kubectl, "status", status("Synced", "Healthy", resources=MADE))
+    is_so(kubectl, "there", having("Deployment", "Service"))
+
+    assert wait(kubectl, **ANOTHER).stdout == "Synced and Healthy\n"
 
 
 def test_each_state_on_the_way_is_said_once(kubectl: Programs) -> None:

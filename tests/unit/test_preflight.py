@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pytest
@@ -140,6 +140,48 @@ def test_ports_of_the_cluster_that_is_to_be_renamed_are_not_taken(engine: Engine
     engine.containers = [container("p3", "the-name-before", port)]
 
     check(port)
+
+
+FURTHER = CLUSTER.model_copy(update={"name": "lab-prod"})
+
+
+def of_network(network: str, cluster: str, port: int) -> dict[str, Any]:
+    found: dict[str, Any] = container("p3", cluster, port)
+    found["Config"]["Labels"]["k3d.cluster.network"] = network
+    return found
+
+
+@pytest.mark.parametrize("holder", [("lab", "lab-prod"), ("lab", "lab-old")])
+def test_the_first_cluster_gets_no_port_of_one_that_goes_after_it(
+    engine: Engine, free: int, holder: tuple[str, str]
+) -> None:
+    engine.containers = [of_network(*holder, free)]
+
+    with pytest.raises(
+        LabError, match=rf"^Port {free} is that of the cluster {holder[1]}, .*lab is made before .*Fix: give what moves"
+    ):
+        check(free)
+
+
+def test_a_further_cluster_gets_no_port_of_another_further_one(engine: Engine, free: int) -> None:
+    engine.containers = [of_network("lab", "lab-old", free)]
+
+    with pytest.raises(LabError, match=rf"^Port {free} is that of the cluster lab-old"):
+        preflight.check_k3d(FURTHER, [free], "p3", {}, preview=True, network="lab")
+
+
+def test_a_further_cluster_waits_for_the_first_one_to_let_go_of_a_port(engine: Engine, free: int, port: int) -> None:
+    engine.containers = [of_network("lab", "lab", port), of_network("lab", "lab-prod", free)]
+
+    assert preflight.check_k3d(FURTHER, [port], "p3", {}, preview=False, network="lab")
+    assert not preflight.check_k3d(FURTHER, [free], "p3", {}, preview=False, network="lab")
+
+
+def test_a_lab_that_is_renamed_keeps_its_ports(engine: Engine, free: int, port: int) -> None:
+    engine.containers = [of_network("before", "before", port), of_network("before", "before-prod", free)]
+
+    check(port)
+    assert not preflight.check_k3d(FURTHER, [free], "p3", {}, preview=False, network="lab")
 
 
 def test_ports_of_another_stacks_cluster_are_taken(engine: Engine, port: int) -> None:
