@@ -14,6 +14,8 @@ from components.core import names, pods
 from components.core.run import module, module_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from components.core.cluster import Cluster
     from components.gitops.git_server import GitRepository
 
@@ -202,6 +204,7 @@ def application_spec(  # noqa: PLR0913 - what an Application can be told
     namespace: str,
     automated: bool = True,
     server: str = IN_CLUSTER,
+    patches: tuple[Mapping[str, Any], ...] = (),
 ) -> dict[str, Any]:
     """Return the spec of an Application that makes a namespace equal to a folder in Git.
 
@@ -213,7 +216,9 @@ def application_spec(  # noqa: PLR0913 - what an Application can be told
         namespace: where it goes.
         automated: whether Argo CD does it by itself, also after changes by hand; otherwise somebody has to ask for it.
         server: the cluster that it goes to.
+        patches: what Kustomize changes in what the folder has, as `patches` of a kustomization has it.
     """
+    kustomize = {"kustomize": {"patches": [*patches]}} if patches else {}
     retry = {
         "limit": 10,
         "backoff": {"duration": "2s", "factor": 2, "maxDuration": "1m"},
@@ -222,7 +227,7 @@ def application_spec(  # noqa: PLR0913 - what an Application can be told
     }
     return {
         "project": project,
-        "source": {"repoURL": repository, "targetRevision": revision, "path": path},
+        "source": {"repoURL": repository, "targetRevision": revision, "path": path, **kustomize},
         "destination": {"server": server, "namespace": namespace},
         "syncPolicy": {"automated": {"prune": True, "selfHeal": True}, "retry": retry} if automated else {},
     }

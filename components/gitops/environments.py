@@ -126,7 +126,6 @@ def _rules(environments: tuple[EnvironmentSettings, ...], of_ci: tuple[str, ...]
 
 
 def _overlay(environment: EnvironmentSettings, image: str) -> str:
-    port = [{"op": "replace", "path": "/spec/ports/0/nodePort", "value": environment.port}]
     return _dump(
         f"What {environment.name} has of its own. newTag is the version that runs.",
         {
@@ -135,12 +134,13 @@ def _overlay(environment: EnvironmentSettings, image: str) -> str:
             "namespace": environment.name,
             "resources": ["../../base"],
             "images": [{"name": image, "newTag": _Text("v1")}],
-            "patches": [{"target": {"kind": "Service", "name": names.APP}, "patch": yaml.safe_dump(port)}],
         },
     )
 
 
 def _application(environment: EnvironmentSettings, url: str, servers: Mapping[str, str]) -> str:
+    # Its port is a setting, and the cluster publishes it: it is not for the overlay to say.
+    port = [{"op": "replace", "path": "/spec/ports/0/nodePort", "value": environment.port}]
     spec = application_spec(
         repository=url,
         revision=reference(environment),
@@ -149,6 +149,7 @@ def _application(environment: EnvironmentSettings, url: str, servers: Mapping[st
         namespace=environment.name,
         automated=environment.sync == "auto",
         server=servers.get(environment.cluster, IN_CLUSTER),
+        patches=({"target": {"kind": "Service", "name": names.APP}, "patch": yaml.safe_dump(port)},),
     )
     metadata = {
         "name": environment.name,
@@ -310,7 +311,7 @@ class Environments(pulumi.ComponentResource):
                 application=each.name,
                 namespace=each.name,
                 timeout=args.timeout,
-                triggers=[app.healthy.id, branch(each), each.sync],
+                triggers=[app.healthy.id, branch(each), each.sync, str(each.port)],
                 by_hand=each.sync == "manual",
                 target=args.clusters[each.cluster].cluster if each.cluster else None,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[app.healthy]),

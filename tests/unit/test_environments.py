@@ -330,15 +330,24 @@ def test_an_application_follows_its_branch_and_is_in_its_own_project(repository:
         assert ("automated" in found["spec"]["syncPolicy"]) is (name != "prod")
 
 
-def test_an_overlay_says_the_version_and_the_port(repository: dict[str, Any]) -> None:
+def test_an_overlay_says_the_version(repository: dict[str, Any]) -> None:
     text = repository["branches"]["env/staging"]["overlays/staging/kustomization.yaml"]
     found = yaml.safe_load(text)
     assert found["images"] == [{"name": "localhost:5001/flask-app", "newTag": "v1"}]
-    assert yaml.safe_load(found["patches"][0]["patch"])[0]["value"] == 30011
+    assert "patches" not in found
     changed = manifests.set_tag(text, "kustomization.yaml", "localhost:5001/flask-app", "1234567")
     # A commit's ID of digits alone stays a text.
     assert yaml.safe_load(changed)["images"][0]["newTag"] == "1234567"
     assert [a for a, b in zip(text.splitlines(), changed.splitlines(), strict=True) if a != b] == ['  newTag: "v1"']
+
+
+def test_the_port_is_a_setting_that_no_commit_of_people_has(repository: dict[str, Any]) -> None:
+    """Otherwise an environment that gets another port, as with a move to another cluster, would not answer there."""
+    application = yaml.safe_load(repository["branches"]["main"]["apps/staging.yaml"])
+    (patch,) = application["spec"]["source"]["kustomize"]["patches"]
+    assert patch["target"] == {"kind": "Service", "name": "flask-app"}
+    (change,) = yaml.safe_load(patch["patch"])
+    assert change == {"op": "replace", "path": "/spec/ports/0/nodePort", "value": 30011}
 
 
 def test_a_tag_without_quotes_gets_them_where_yaml_would_take_it_for_a_number() -> None:
