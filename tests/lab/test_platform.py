@@ -41,7 +41,7 @@ VOLUMES: Final = [
         {"metadata": {"name": name}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}
     ).values()
 ]
-PORTS: Final = {"dev": 31101, "staging": 31111, "prod": 31121, "qa": 31131}
+PORTS: Final = {"dev": 31101, "staging": 31111, "prod": 31121, "qa": 31131, "other": 31141}
 ENVIRONMENTS: Final[dict[str, dict[str, Any]]] = {
     "dev": {"port": PORTS["dev"]},
     "staging": {"port": PORTS["staging"], "after": "dev"},
@@ -98,13 +98,15 @@ def outputs(lab: Lab) -> dict[str, Any]:
     return lab.outputs()
 
 
+def version(port: str) -> str:
+    """Return the version that answers at a port, or what is answered instead."""
+    code, body = answer(f"http://localhost:{PORTS[port]}/")
+    return str(json.loads(body)["message"]) if code == 200 else body
+
+
 def runs() -> dict[str, str]:
     """Return the version that answers in each environment, or what is answered instead."""
-    found = {}
-    for name in ENVIRONMENTS:
-        code, body = answer(f"http://localhost:{PORTS[name]}/")
-        found[name] = json.loads(body)["message"] if code == 200 else body
-    return found
+    return {name: version(name) for name in ENVIRONMENTS}
 
 
 def run_(dev: str, staging: str, prod: str) -> None:
@@ -596,6 +598,17 @@ def test_production_is_in_the_second_cluster_alone(lab: Lab) -> None:
     assert "there is no cluster 'nowhere'" in fails(lab, "make kubectl CLUSTER=nowhere ARGS='get pods'")
 
 
+def test_production_leaves_its_cluster_with_another_port_alone(lab: Lab) -> None:
+    here = {key: value for key, value in ENVIRONMENTS["prod"].items() if key != "cluster"}
+    lab.set("environments", ENVIRONMENTS | {"prod": here})
+    try:
+        said = fails_with_output(lab, "make up")
+    finally:
+        lab.set("environments", ENVIRONMENTS)
+    assert f"Port {PORTS['prod']} is that of the cluster {PROD}" in said
+    run_("v2", "v2", "v1")
+
+
 def test_a_second_cluster_that_does_not_answer_changes_nothing_by_half(lab: Lab, outputs: dict[str, Any]) -> None:
     lab.shell("make promote TO=prod")
     lab.run("docker", "stop", PROD_NODE)
@@ -629,12 +642,12 @@ def test_a_second_cluster_that_is_lost_comes_back_in_the_version_that_was_synced
 def test_a_fourth_environment_is_one_entry_and_lost_clusters_come_back_in_the_versions_of_git(lab: Lab) -> None:
     run_("v2", "v2", "v2")
     lab.run("k3d", "cluster", "delete", CLUSTER, PROD)
-    lab.set("environments", ENVIRONMENTS | {"qa": {"port": PORTS["qa"], "after": "dev"}})
+    more = {"qa": {"port": PORTS["qa"], "after": "dev"}, "prod": ENVIRONMENTS["prod"] | {"port": PORTS["other"]}}
+    lab.set("environments", ENVIRONMENTS | more)
     lab.shell("make up")
-    run_("v2", "v2", "v2")
-    assert json.loads(answer(f"http://localhost:{PORTS['qa']}/")[1])["message"] == "v1"
+    assert [version(each) for each in ("dev", "staging", "other", "qa")] == ["v2", "v2", "v2", "v1"]
     lab.shell("make promote TO=qa")
-    assert json.loads(answer(f"http://localhost:{PORTS['qa']}/")[1])["message"] == "v2"
+    assert version("qa") == "v2"
 
 
 def test_no_password_is_in_the_state_in_plain_text(lab: Lab) -> None:
