@@ -119,6 +119,8 @@ def chart_configs(poll_interval: int, accounts: tuple[str, ...] = (), policy: st
             "users.anonymous.enabled": "false",
             "timeout.reconciliation": f"{poll_interval}s",
             "timeout.reconciliation.jitter": "0s",
+            # Who may sync may not choose what: a commit that an Application does not follow takes `override`.
+            "application.sync.requireOverridePrivilegeForRevisionSync": "true",
             # In a cluster that it may not read all of, Argo CD leaves out the kinds that are refused to it.
             "resource.respectRBAC": "normal",
         },

@@ -65,9 +65,7 @@ def sync(outputs: Mapping[str, Any], target: Environment) -> None:
     Raises:
         LabError: Argo CD refuses it.
     """
-    with git.cloned(environments.remote(outputs, target)) as clone:
-        commit = clone.head
-    argocd.signed_in(outputs, target.by).sync(target.name, commit)
+    commit = argocd.signed_in(outputs, target.by).sync(target.name)
     print(f"{target.by} has it synced to {commit[: manifest_tags.SHORT]}")
 
 

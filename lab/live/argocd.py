@@ -50,16 +50,20 @@ class ArgoCd:
             )
         return answer
 
-    def sync(self, application: str, revision: str) -> None:
-        """Have an Application made equal to a commit.
+    def sync(self, application: str, revision: str = "") -> str:
+        """Have an Application made equal to what it follows, and return the commit that this is.
 
         Args:
             application: its name.
-            revision: ID of the commit.
+            revision: another one than it follows; that is more than our accounts may.
+
+        Raises:
+            LabError: Argo CD refuses it.
         """
         # It may not have looked at Git since the commit came to be there.
         self.ask("GET", f"applications/{application}?refresh=normal")
-        self.ask("POST", f"applications/{application}/sync", {"revision": revision})
+        wanted = {"revision": revision} if revision else {}
+        return str(self.ask("POST", f"applications/{application}/sync", wanted).body["operation"]["sync"]["revision"])
 
 
 def signed_in(outputs: Mapping[str, Any], account: str) -> ArgoCd:

@@ -180,8 +180,10 @@ def _version(outputs: Mapping[str, Any], each: Environment) -> str:
 
 
 def _may_sync(outputs: Mapping[str, Any], account: str, each: Environment) -> str:
-    path = f"account/can-i/applications/sync/{each.name}/{each.name}"
-    found = argocd.signed_in(outputs, account).ask("GET", path).body["value"]
+    theirs, what = argocd.signed_in(outputs, account), f"{each.name}/{each.name}"
+    # Another commit than the one that it follows would be one that nobody has approved.
+    expect(theirs.ask("GET", f"account/can-i/applications/override/{what}").body["value"], "no", "for another commit")
+    found = theirs.ask("GET", f"account/can-i/applications/sync/{what}").body["value"]
     return expect(found, "yes" if account == each.by else "no", "Argo CD's answer")
 
 

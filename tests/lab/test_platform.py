@@ -205,6 +205,14 @@ def test_an_author_approves_nothing_of_their_own_and_merges_nothing(lab: Lab, ou
     assert runs()["prod"] == "v1"
 
 
+def test_what_nobody_has_approved_is_not_synced_by_its_commit(outputs: dict[str, Any]) -> None:
+    request = environments.pull_request(outputs, environments.find(outputs, "prod"))
+    assert request is not None
+    with pytest.raises(LabError, match=r"answered 403.*override"):
+        argocd.signed_in(outputs, RELEASER).sync("prod", request.head)
+    assert runs()["prod"] == "v1"
+
+
 def test_what_is_merged_waits_until_it_is_synced(lab: Lab, outputs: dict[str, Any]) -> None:
     request = environments.pull_request(outputs, environments.find(outputs, "prod"))
     assert request is not None
@@ -213,7 +221,7 @@ def test_what_is_merged_waits_until_it_is_synced(lab: Lab, outputs: dict[str, An
     eventually("prod is OutOfSync", lambda: words in status(lab), lambda: status(lab))
     assert runs()["prod"] == "v1"
     with pytest.raises(LabError, match=r"answered 403"):
-        argocd.signed_in(outputs, DEVELOPER).sync("prod", "")
+        argocd.signed_in(outputs, DEVELOPER).sync("prod")
     assert "releaser has it synced" in lab.shell("make approve ENV=prod").stdout
     assert runs() == {"dev": "v2", "staging": "v2", "prod": "v2"}
     assert "approved by releaser" in lab.shell("make status").stdout
