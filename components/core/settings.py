@@ -199,6 +199,16 @@ Password = Annotated[pulumi.Output[str] | None, PlainValidator(_password), Field
 K3sArgument = Annotated[str, Field(pattern=r"^--[^\s=-][^\s=]*(=(?s:.*))?$"), AfterValidator(_no_plain_secret)]
 
 
+class SealingSettings(BaseModel, frozen=True):
+    """Secrets in Git, which p3's clusters alone can read."""
+
+    wanted: Flag = Field(alias="sealedSecrets", description="true or false")
+    keys: Whole = Field(alias="sealingKeys", ge=1, le=9)  # what is sealed from now on is sealed with the last one
+    chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
+        alias="sealedSecretsChart"
+    )
+
+
 class MachineSettings(BaseModel, frozen=True):
     """The machines of p1 and p2."""
 
@@ -373,6 +383,7 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     app_port: _AppPort
     argocd_port: _ArgoCdPort
     git: GitSettings
+    sealing: SealingSettings
     # What a version goes through, in this order; without any, the app has the one namespace.
     environments: Annotated[tuple[EnvironmentSettings, ...], PlainValidator(_environments)] = Field(
         alias="environments", description="environments by name; names are of lower case letters, digits and -"

@@ -15,10 +15,11 @@ from components.docker.image import AppImage, AppImageArgs, package_index
 from components.gitops import chart as charts
 from components.gitops import environments, git_server, manifests, rescue
 from components.gitops.accounts import Accounts
-from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
+from components.gitops.application import KINDS, SEALED, GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
 from components.gitops.environments import Environments, EnvironmentsArgs, FurtherCluster
 from components.gitops.git_server import READER, REPOSITORY, GitRepository, GitServer, GitServerArgs, Repository
+from components.gitops.sealed_secrets import Sealing, SealingKeys
 from components.k3d import preflight, registry
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
@@ -62,7 +63,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     """
     if not settings.image.reference:
         package_index()  # what is wrong with it is said before anything is made
-    chart = charts.argocd(settings.argocd_chart, root)
+    chart = charts.find(versions.ARGOCD_CHART, settings.argocd_chart, root)
     cluster = _cluster(settings)
     images = _Images(settings, cluster)
     further = _further(settings, cluster, images)
@@ -82,6 +83,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
         ),
     )
     passwords = people.passwords if people else {}
+    sealing = _sealing(settings, root, images)
     repository, server = _repository(settings, root, argo, passwords)
     if settings.image.ci and server:
         _ci(settings, root, server, beside)
@@ -99,18 +101,44 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
                 argocd=argo.release,
                 depends_on=ready,
                 timeout=settings.timeout,
+                sealing=sealing,
             ),
         )
     else:
-        _one_app(settings, cluster, argo, repository, ready)
+        _one_app(settings, cluster, argo, repository, ready=ready, sealing=sealing)
     found = _outputs(settings, cluster, argo, repository, passwords)
+    if sealing:
+        found["sealing"] = {"certificate": sealing.keys[-1].certificate}
     if further:
         found["clusters"] = {key: each.cluster.kubeconfig for key, each in further.items()}
     return found
 
 
-def _one_app(
-    settings: Settings, cluster: Cluster, argo: ArgoCd, repository: GitRepository, ready: list[pulumi.Resource]
+def _sealing(settings: Settings, root: Path, images: _Images) -> Sealing | None:
+    """Return how Git has secrets, when it has any."""
+    wanted = settings.sealing
+    if not wanted.wanted:
+        return None
+    chart = charts.find(versions.SEALED_SECRETS_CHART, wanted.chart, root)
+    keys = SealingKeys("sealing-key", settings.cluster.name, wanted.keys, restore=settings.git.restore)
+    return Sealing(
+        keys=keys.keys,
+        chart=chart,
+        images=lambda name, cluster: images.into(
+            f"{names.SEALED_SECRETS}-{name}".rstrip("-"), cluster, [versions.SEALED_SECRETS_IMAGE]
+        ),
+        timeout=settings.timeout,
+    )
+
+
+def _one_app(  # noqa: PLR0913 - what there is of the stack
+    settings: Settings,
+    cluster: Cluster,
+    argo: ArgoCd,
+    repository: GitRepository,
+    *,
+    ready: list[pulumi.Resource],
+    sealing: Sealing | None,
 ) -> None:
     """Make the one namespace of a stack without environments, and the Application that fills it."""
     project = GitOpsProject(
@@ -122,8 +150,10 @@ def _one_app(
             app=names.APP,
             port=APP_PORT,
             argocd=argo.release,
+            kinds=(*KINDS, SEALED) if sealing else KINDS,
         ),
     )
+    reads = sealing.into(cluster, {names.APP_NAMESPACE: project.namespace}, project) if sealing else []
     GitOpsApp(
         names.APP,
         GitOpsAppArgs(
@@ -134,7 +164,7 @@ def _one_app(
             project="iot",
             namespace=names.APP_NAMESPACE,
             image=settings.image.repository,
-            depends_on=[*project.ready, *ready],
+            depends_on=[*project.ready, *ready, *reads],
             timeout=settings.timeout,
         ),
     )
@@ -260,18 +290,27 @@ class _Images:
 
     def bring_to(self, name: str, cluster: Cluster) -> list[pulumi.Resource]:
         """Return what to depend on before the app runs in another cluster."""
+        return self.into(f"{names.APP}-{name}", cluster, *self._app())
+
+    def into(
+        self,
+        name: str,
+        cluster: Cluster,
+        images: list[pulumi.Input[str]],
+        triggers: list[pulumi.Input[str]] | None = None,
+    ) -> list[pulumi.Resource]:
+        """Return what to depend on before pods run these images in a cluster; nothing else there waits for them."""
         if not cluster.lifetime:
             return []
-        images, triggers = self._app()
         args = NodeImagesArgs(
             cluster=cluster,
             images=images,
-            triggers=triggers,
+            triggers=triggers or [],
             unknown=bool(self._built and self._built.unknown),
             after=None,
             timeout=self._settings.timeout,
         )
-        return [NodeImages(f"{names.APP}-{name}-images", args).loaded]
+        return [NodeImages(f"{name}-images", args).loaded]
 
     def _app(self) -> tuple[list[pulumi.Input[str]], list[pulumi.Input[str]]]:
         if self._built:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import versions
 from components.core.settings import IMAGE
 from components.gitops import manifests
-from components.gitops.application import KINDS
+from components.gitops.application import KINDS, SEALED
 from devtools.checks import Finding
 from policy.rules import Resource, pod, pod_at
 
@@ -39,6 +39,9 @@ def findings(objects: Sequence[Object], namespaces: Sequence[str] = ()) -> Itera
         namespaces: those that are there besides.
     """
     there = {(each.content.get("kind"), _namespace(each), _metadata(each).get("name")) for each in objects}
+    # What a sealed one becomes in the cluster.
+    sealed = [each for each in objects if each.content.get("kind") == SEALED[1]]
+    there |= {("Secret", _namespace(each), _metadata(each).get("name")) for each in sealed}
     there |= {("Namespace", None, each) for each in (*namespaces, *ALWAYS)}
     seen = set()
     for each in objects:
@@ -152,8 +155,10 @@ def project(objects: Sequence[Object], namespace: str) -> Iterator[Finding]:
     """
     for each in objects:
         kind, found = each.content.get("kind"), _namespace(each)
-        if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in KINDS:
+        if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in (*KINDS, SEALED):
             told = "name it in KINDS of components/gitops/application.py, or let Pulumi make it"
+            if kind == "Secret":
+                told = "whoever reads Git reads it, also after it is removed: change the value, and `make seal` it"
             yield Finding(each.at(("kind",)), f"{each.name}: Argo CD refuses a {kind}; {told}")
         elif found not in {None, namespace}:
             where = each.at(("metadata", "namespace"))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
+from components.core import versions
 from components.core.run import CommandError, show
 from lab.commands import lint
 from lab.host import chart, needs, paths, tools
@@ -31,7 +32,12 @@ SLOWEST: Final = 10  # how many tests' times are shown
 # How the reason of a test begins that skips itself for want of that.
 HISTORY: Final = "needs the history of the project's Git repository"
 PREVIEW: Final = needs.Needs(
-    part="", tools=("pulumi",), plugins=("command", "docker", "kubernetes"), docker=False, chart=True, provider=None
+    part="",
+    tools=("pulumi",),
+    plugins=("command", "docker", "kubernetes"),
+    docker=False,
+    charts=(versions.ARGOCD_CHART,),
+    provider=None,
 )
 
 
@@ -147,8 +153,9 @@ def _lines(checks: Sequence[needs.Check]) -> list[str]:
 
 
 def _missing(wanted: needs.Needs) -> list[str]:
-    if chart.offline():
-        chart.ensure()
+    for each in versions.CHARTS:
+        if chart.offline(each):
+            chart.ensure(each)
     return _lines(needs.checks(wanted))
 
 
@@ -164,7 +171,7 @@ def missing_for_k3d() -> list[str]:
 
 def missing_for_vagrant() -> list[str]:
     """Return what the labs of p1 and p2 need and is not here. Any provider will do."""
-    found = needs.checks(replace(PREVIEW, chart=False, provider="docker"))
+    found = needs.checks(replace(PREVIEW, charts=(), provider="docker"))
     providers = [needs.engine(), *(needs.program(name) for name, _ in needs.PROVIDERS.values())]
     if not any(check.ok for check in providers):
         found.append(needs.Check(name="a provider for Vagrant", found="no VirtualBox, libvirt or Docker", fix="-"))

@@ -145,7 +145,7 @@ def test_a_version_or_checksum_is_in_no_other_file() -> None:
     numbers = {match for each in exact for match in re.findall(r"\d+\.\d+\.\d+|[0-9a-f]{64}", each)}
     # Nothing but versions.PULUMI and what comes with it is a plain number, which other things may have too.
     numbers -= set(versions.PULUMI_PLUGINS.values())
-    assert {versions.K3D, versions.KUBECTL, versions.ARGOCD_CHART_VERSION} <= numbers
+    assert {versions.K3D, versions.KUBECTL, versions.ARGOCD_CHART.version} <= numbers
 
     assert len(files()) > 40
     found = [
