@@ -66,7 +66,7 @@ class SealedSecretsArgs:
         namespaces: where it reads them, by the resources that make them.
         keys: what it reads them with.
         chart: where the Helm chart comes from.
-        images: what has to be there before its image can run.
+        images: makes what has to be there before its image can run, as part of a component.
         timeout: seconds until it has to be ready.
     """
 
@@ -74,7 +74,7 @@ class SealedSecretsArgs:
     namespaces: Mapping[str, pulumi.Resource]
     keys: list[SealingKey]
     chart: Chart
-    images: list[pulumi.Resource]
+    images: Callable[[str, Cluster, pulumi.Resource], list[pulumi.Resource]]
     timeout: int
 
 
@@ -112,6 +112,7 @@ class SealedSecrets(pulumi.ComponentResource):
             )
             for number, key in enumerate(args.keys, start=1)
         ]
+        images = args.images(name, args.cluster, self)
         # The controller reads its keys when it starts.
         known = pulumi.Output.all(*[key.certificate for key in args.keys]).apply(_digest)
         self.ready: list[pulumi.Resource] = [
@@ -128,7 +129,7 @@ class SealedSecrets(pulumi.ComponentResource):
                 atomic=True,
                 timeout=args.timeout,
                 opts=args.cluster.inside(
-                    self, depends_on=[namespace, closed, *keys, *args.namespaces.values(), *args.images]
+                    self, depends_on=[namespace, closed, *keys, *args.namespaces.values(), *images]
                 ),
             )
         ]
@@ -142,14 +143,13 @@ class Sealing:
     Attributes:
         keys: what they are read with.
         chart: where the Helm chart comes from.
-        images: returns what has to be there before the image of the controller can run in a cluster, by its name; that
-            of Argo CD's own is empty.
+        images: as in ``SealedSecretsArgs``.
         timeout: seconds until a controller has to be ready.
     """
 
     keys: list[SealingKey]
     chart: Chart
-    images: Callable[[str, Cluster], list[pulumi.Resource]]
+    images: Callable[[str, Cluster, pulumi.Resource], list[pulumi.Resource]]
     timeout: int
 
     def into(
@@ -168,11 +168,10 @@ class Sealing:
             namespaces=namespaces,
             keys=self.keys,
             chart=self.chart,
-            images=self.images(name, cluster),
+            images=self.images,
             timeout=self.timeout,
         )
-        of = f"{names.SEALED_SECRETS}-{name}".rstrip("-")
-        return SealedSecrets(of, args, pulumi.ResourceOptions(parent=parent)).ready
+        return SealedSecrets(f"sealed-{name}".rstrip("-"), args, pulumi.ResourceOptions(parent=parent)).ready
 
 
 def chart_values(namespaces: list[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import pulumi
 from pulumi.runtime import is_dry_run
 
 from components.core import names, versions
@@ -31,8 +32,6 @@ from components.platform.runner import CiRunner, CiRunnerArgs
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import pulumi
 
     from components.core.settings import (
         ClusterSettings,
@@ -124,9 +123,7 @@ def _sealing(settings: Settings, root: Path, images: _Images) -> Sealing | None:
     return Sealing(
         keys=keys.keys,
         chart=chart,
-        images=lambda name, cluster: images.into(
-            f"{names.SEALED_SECRETS}-{name}".rstrip("-"), cluster, [versions.SEALED_SECRETS_IMAGE]
-        ),
+        images=lambda name, cluster, parent: images.into(name, cluster, [versions.SEALED_SECRETS_IMAGE], parent=parent),
         timeout=settings.timeout,
     )
 
@@ -298,6 +295,8 @@ class _Images:
         cluster: Cluster,
         images: list[pulumi.Input[str]],
         triggers: list[pulumi.Input[str]] | None = None,
+        *,
+        parent: pulumi.Resource | None = None,
     ) -> list[pulumi.Resource]:
         """Return what to depend on before pods run these images in a cluster; nothing else there waits for them."""
         if not cluster.lifetime:
@@ -310,7 +309,8 @@ class _Images:
             after=None,
             timeout=self._settings.timeout,
         )
-        return [NodeImages(f"{name}-images", args).loaded]
+        opts = pulumi.ResourceOptions(parent=parent) if parent else None
+        return [NodeImages(f"{name}-images", args, opts).loaded]
 
     def _app(self) -> tuple[list[pulumi.Input[str]], list[pulumi.Input[str]]]:
         if self._built:

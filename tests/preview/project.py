@@ -118,6 +118,11 @@ class Project:
         done = self.pulumi("config", "set", "--stack", stack, "--path", f"iot:{key}", kind, "--", value)
         assert done.code == 0, done.all
 
+    def use_charts(self, stack: str, chart: Path) -> None:
+        """Have a stack use stand-ins for charts: this one for Argo CD's, and those beside it for the others."""
+        for each in versions.CHARTS:
+            self.set(stack, each.setting, str(chart.with_name(each.archive)))
+
     def preview(self, stack: str) -> Answer:
         """Preview a stack."""
         return self.pulumi("preview", "--stack", stack)

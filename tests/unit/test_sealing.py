@@ -318,20 +318,20 @@ def made() -> graph.Graph:
 
 
 def test_the_controller_reads_in_its_environments_alone_in_either_cluster(made: graph.Graph) -> None:
-    for name, namespaces in (("sealed-secrets", ["dev", "staging"]), ("sealed-secrets-prod", ["prod"])):
+    for name, namespaces in (("sealed", ["dev", "staging"]), ("sealed-prod", ["prod"])):
         release = made.named(f"{name}-release")
         assert release.inputs["values"]["additionalNamespaces"] == ["sealed-secrets", *namespaces]
         assert release.inputs["values"]["rbac"]["clusterRole"] is False
-        assert ("iot-cluster-prod-provider" in release.provider) is (name == "sealed-secrets-prod")
+        assert ("iot-cluster-prod-provider" in release.provider) is (name == "sealed-prod")
 
 
 def test_the_controller_does_not_wait_for_argocd(made: graph.Graph) -> None:
-    waits = made.named("sealed-secrets-release").depends_on
+    waits = made.named("sealed-release").depends_on
     assert not [urn for urn in waits if "argocd" in urn.rpartition("::")[2] or urn.endswith("-project")]
 
 
 def test_every_cluster_has_every_key_and_they_are_secret(made: graph.Graph) -> None:
-    for name in ("sealed-secrets", "sealed-secrets-prod"):
+    for name in ("sealed", "sealed-prod"):
         for number in (1, 2):
             secret = made.named(f"{name}-key-{number}")
             assert secret.inputs["metadata"]["labels"] == {sealed_secrets.KEY_LABEL: "active"}
@@ -360,6 +360,6 @@ def test_without_the_setting_there_is_nothing_of_it(stack: str) -> None:
 
 def test_p3_has_them_without_environments() -> None:
     found = graph.build("p3", paths.ROOT, {"sealedSecrets": True})
-    release = found.named("sealed-secrets-release")
+    release = found.named("sealed-release")
     assert release.inputs["values"]["additionalNamespaces"] == ["sealed-secrets", "dev"]
     assert release.urn in found.named("flask-app-application").depends_on
