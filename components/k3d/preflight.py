@@ -115,8 +115,11 @@ def check_k3d(  # noqa: PLR0913 - what is looked at, for whom
 
 
 def _part(name: str, network: str) -> str:
-    """Return which of a stack's clusters one is, by its name and its network's: FIRST, or the further one's name."""
-    return name.removeprefix(network)
+    """Return which of a stack's clusters one is, by its name and its network's: FIRST, or the further one's name.
+
+    The network of one that an older version has made is k3d's own; it is the only one of its stack.
+    """
+    return name.removeprefix(network) if name.startswith(network) else FIRST
 
 
 def _check_version() -> None:

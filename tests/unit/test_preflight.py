@@ -177,6 +177,16 @@ def test_a_further_cluster_waits_for_the_first_one_to_let_go_of_a_port(engine: E
     assert not preflight.check_k3d(FURTHER, [free], "p3", {}, preview=False, network="lab")
 
 
+def test_a_cluster_of_an_older_version_which_has_a_network_of_its_own_keeps_its_ports(
+    engine: Engine, free: int, port: int
+) -> None:
+    engine.containers = [of_network("k3d-lab", "lab", port)]
+
+    check(port)
+    assert preflight.check_k3d(FURTHER, [port], "p3", {}, preview=False, network="lab")
+    assert not preflight.check_k3d(FURTHER, [free], "p3", {}, preview=False, network="lab")
+
+
 def test_a_lab_that_is_renamed_keeps_its_ports(engine: Engine, free: int, port: int) -> None:
     engine.containers = [of_network("before", "before", port), of_network("before", "before-prod", free)]
 
