@@ -61,7 +61,7 @@ K3S_SECRETS: Final = (
     "vpn-auth",
 )
 NAME: Final = 32  # characters that a k3d cluster's name has at most
-RESERVED: Final = ("argocd", "default", "environments")  # which no environment can be named
+RESERVED: Final = ("argocd", "default", "environments", "sealed-secrets")  # which no environment can be named
 _CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _PLAIN_TEXT: Final = "a secret, but it is kept in plain text"

@@ -68,6 +68,7 @@ ARGOCD_CHART: Final = Chart(
 REDIS_IMAGE: Final = "ecr-public.aws.com/docker/library/redis:8.2.3-alpine"
 
 # Sealed Secrets: https://github.com/bitnami-labs/sealed-secrets
+# The image is newer than the one that the chart's own values name.
 SEALED_SECRETS_IMAGE: Final = "bitnami/sealed-secrets-controller:0.39.1"
 SEALED_SECRETS_CHART: Final = Chart(
     name="sealed-secrets",

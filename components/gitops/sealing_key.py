@@ -2,11 +2,12 @@
 
 Without its private key nobody reads what was sealed with it, and Git, which is kept, too, has nothing else. A key that
 goes is therefore written to ``.lab/backups``, encrypted with the passphrase of the state, and the next one of its name
-begins as that.
+begins as that. No file ever takes the place of another one's.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 BITS: Final = 4096
+KEYS: Final = "sealing-keys"  # the folder with those that were kept
+DIGEST: Final = 8  # characters of the certificate's, by which the files of two keys differ
 YEARS: Final = 10  # the controller and kubeseal look at the date, but nothing ends with it
 PASSPHRASE: Final = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 - the variable's name
+OWN_PASSPHRASE: Final = "IOT_SEALING_PASSPHRASE"  # noqa: S105 - as above, for keys that another passphrase encrypts
 
 
 class SealingKeyProvider(ResourceProvider):
@@ -36,8 +40,8 @@ class SealingKeyProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make a key with its certificate, or read those that were kept."""
-        kept = file(props["name"])
-        if props["restore"] and kept.is_file():
+        kept = newest(props["name"]) if props["restore"] else None
+        if kept:
             private_key, certificate = read(kept)
             print(f"the sealing key begins as the one that was kept: {kept.name}", flush=True)
         else:
@@ -45,17 +49,16 @@ class SealingKeyProvider(ResourceProvider):
         return CreateResult(id_="made", outs={**props, "private_key": private_key, "certificate": certificate})
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Never plan anything: what was sealed needs this very key."""
-        return DiffResult(changes=False)
+        """Never plan another key: what was sealed needs this very one. It may be kept under another name, though."""
+        return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in ("name", "restore")))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Keep the key."""
-        return UpdateResult(outs=_olds)
+        return UpdateResult(outs={**_olds, "name": _news["name"], "restore": _news["restore"]})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Write the key to a file first."""
-        kept = file(_props["name"])
-        keep(kept, _props["private_key"], _props["certificate"])
+        kept = keep(_props["name"], _props["private_key"], _props["certificate"])
         print(f"kept the sealing key, encrypted with the stack's passphrase: {kept}", flush=True)
 
 
@@ -114,20 +117,21 @@ def make(name: str) -> tuple[str, str]:
     return _pem(key, b""), certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def file(name: str) -> Path:
-    """Return where a key is kept.
+def newest(name: str) -> Path | None:
+    """Return the file of the key that was kept last under a name, or None when there is none.
 
     Args:
         name: of the key.
     """
-    return FOLDER / "sealing-keys" / f"{name}.pem"
+    found = (FOLDER / KEYS).glob(f"{name}-{'?' * DIGEST}.pem")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def keep(path: Path, private_key: str, certificate: str) -> None:
-    """Write a key to a file that its owner alone can read, encrypted.
+def keep(name: str, private_key: str, certificate: str) -> Path:
+    """Write a key to a file that its owner alone can read, encrypted, and return where that is.
 
     Args:
-        path: of the file.
+        name: of the key.
         private_key: as PEM.
         certificate: as PEM.
 
@@ -139,12 +143,13 @@ def keep(path: Path, private_key: str, certificate: str) -> None:
     passphrase = _passphrase()
     if not passphrase:
         raise LabError(
-            f"The sealing key {path.stem} can't be kept, so that it is not removed",
+            f"The sealing key {name} can't be kept, so that it is not removed",
             why=f"what Git has sealed would be unreadable without it, and there is no {PASSPHRASE} to encrypt it with",
-            fix=f"set {PASSPHRASE} to a passphrase for it, and run again",
+            fix=f"set {OWN_PASSPHRASE} to a passphrase for it, and run again",
         )
     key: Any = load_pem_private_key(private_key.encode(), None)
     text = _pem(key, passphrase) + certificate
+    path = FOLDER / KEYS / f"{name}-{hashlib.sha256(certificate.encode()).hexdigest()[:DIGEST]}.pem"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = path.with_suffix(".part")
@@ -153,10 +158,11 @@ def keep(path: Path, private_key: str, certificate: str) -> None:
         part.replace(path)
     except OSError as error:
         raise LabError(
-            f"The sealing key {path.stem} can't be kept, so that it is not removed",
+            f"The sealing key {name} can't be kept, so that it is not removed",
             why=str(error),
             fix="see whether the disk has room and the folder is yours, and run again",
         ) from error
+    return path
 
 
 def read(path: Path) -> tuple[str, str]:
@@ -173,14 +179,15 @@ def read(path: Path) -> tuple[str, str]:
     text = path.read_bytes()
     try:
         key: Any = load_pem_private_key(text, _passphrase() or None)
+        certificate = text[text.index(b"-----BEGIN CERTIFICATE") :].decode()
     except (ValueError, TypeError) as error:
         raise LabError(
             f"{path} can't be read",
             why=f"it is no key, or was encrypted with another passphrase than that of the state ({error})",
-            fix=f"set {PASSPHRASE} to the one that it was kept with; to begin with a new key, and lose what Git has "
+            fix=f"set {OWN_PASSPHRASE} to the one that it was kept with; to begin with a new key, and lose what was "
             f"sealed with this one, move {path} away",
         ) from error
-    return _pem(key, b""), text[text.index(b"-----BEGIN CERTIFICATE") :].decode()
+    return _pem(key, b""), certificate
 
 
 def kept(folder: Path) -> list[Path]:
@@ -193,8 +200,8 @@ def kept(folder: Path) -> list[Path]:
 
 
 def _passphrase() -> bytes:
-    """Return the passphrase of the state, as the engine is told it; empty when it has another provider of secrets."""
-    given = os.environ.get(PASSPHRASE, "")
+    """Return the passphrase for keys: their own, or the state's as the engine is told it; empty when there is none."""
+    given = os.environ.get(OWN_PASSPHRASE) or os.environ.get(PASSPHRASE, "")
     path = os.environ.get(f"{PASSPHRASE}_FILE", "")
     return (given or (Path(path).read_text(encoding="utf-8").strip() if path else "")).encode()
 

@@ -119,7 +119,9 @@ def _sealing(settings: Settings, root: Path, images: _Images) -> Sealing | None:
     if not wanted.wanted:
         return None
     chart = charts.find(versions.SEALED_SECRETS_CHART, wanted.chart, root)
-    keys = SealingKeys("sealing-key", settings.cluster.name, wanted.keys, restore=settings.git.restore)
+    # With a repository elsewhere, what is sealed in it is there in any case.
+    restore = settings.git.restore or bool(settings.git.url)
+    keys = SealingKeys("sealing-key", settings.cluster.name, wanted.keys, restore=restore)
     return Sealing(
         keys=keys.keys,
         chart=chart,

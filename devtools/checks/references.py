@@ -146,17 +146,21 @@ def _names(each: Object, there: set[tuple[Any, Any, Any]]) -> Iterator[Finding]:
             yield Finding(each.at(keys), f"{each.name}: there is no {kind} {name}; name one of its namespace")
 
 
-def project(objects: Sequence[Object], namespace: str) -> Iterator[Finding]:
+def project(objects: Sequence[Object], namespace: str, *, sealed: bool = False) -> Iterator[Finding]:
     """Yield what Argo CD would refuse, because the AppProject does not allow it.
 
     Args:
         objects: what is in Git.
         namespace: the one of the project.
+        sealed: whether the stack reads sealed secrets.
     """
+    kinds = (*KINDS, SEALED) if sealed else KINDS
     for each in objects:
         kind, found = each.content.get("kind"), _namespace(each)
-        if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in (*KINDS, SEALED):
+        if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in kinds:
             told = "name it in KINDS of components/gitops/application.py, or let Pulumi make it"
+            if kind == SEALED[1]:
+                told = "pulumi config set iot:sealedSecrets true"
             if kind == "Secret":
                 told = "whoever reads Git reads it, also after it is removed: change the value, and `make seal` it"
             yield Finding(each.at(("kind",)), f"{each.name}: Argo CD refuses a {kind}; {told}")

@@ -79,4 +79,7 @@ def _made_by_users() -> list[Path]:
     """Return what is in .lab that nothing can make again: what Git had, its sealing keys, the only clone."""
     clone = paths.LAB / "repository"
     backups = paths.LAB / git_backups.FOLDER.name
-    return [*git_backups.kept(backups), *sealing_key.kept(backups), *([clone] if clone.exists() else [])]
+    keys = sealing_key.kept(backups)
+    # Which nothing else reads.
+    keys += [paths.PASSPHRASE] if keys else []
+    return [*git_backups.kept(backups), *keys, *([clone] if clone.exists() else [])]

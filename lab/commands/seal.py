@@ -61,14 +61,13 @@ def run(args: argparse.Namespace) -> int:
     if not known:
         raise LabError(
             f"the stack {args.stack} reads no sealed secrets",
-            why="iot:sealedSecrets is off",
+            why="iot:sealedSecrets is off, or was not on yet at its last `make up`; p1 and p2 have no Git",
             fix=f"pulumi config set iot:sealedSecrets true --stack {args.stack}; make up STACK={args.stack}",
         )
     where = place(outputs, args.env)
     tools.ensure(["kubectl"])
     if where.environment:
         environments.require_cluster(outputs, where.environment)
-        _refuse_open(outputs, where.environment)
     sealed = sealing.seal(value(), known["certificate"], where.namespace, args.name)
     return git.once_more(lambda: put(outputs, where, args, sealed))
 
@@ -112,17 +111,6 @@ def value() -> bytes:
     return found
 
 
-def _refuse_open(outputs: Mapping[str, Any], target: Environment) -> None:
-    """Stop when something else waits for an approval: it would be replaced."""
-    there = environments.pull_request(outputs, target) if target.approvals else None
-    if there:
-        raise LabError(
-            f"{there.title!r} waits for an approval in {target.name}",
-            why=f"one change of it waits at a time: {there.url}",
-            fix=f"make approve ENV={target.name}, or close it there, and seal again",
-        )
-
-
 def put(outputs: Mapping[str, Any], where: Place, args: argparse.Namespace, sealed: str) -> int:
     """Commit a sealed value, and return the exit code.
 
@@ -139,7 +127,7 @@ def put(outputs: Mapping[str, Any], where: Place, args: argparse.Namespace, seal
     request = None
     with git.cloned(where.remote) as clone:
         sealing.write(clone.root / where.remote.path, where.namespace, args.name, args.key, sealed)
-        title = f"Seal {args.key} of the Secret {args.name} for {where.namespace}"
+        title = f"{environments.SEAL} {args.key} of the Secret {args.name} for {where.namespace}"
         done = clone.commit(title)
         if where.environment:
             request = environments.submit(outputs, where.environment, clone, title)
@@ -149,7 +137,7 @@ def put(outputs: Mapping[str, Any], where: Place, args: argparse.Namespace, seal
         print(f"{title}: {request.url} waits for an approval")
     else:
         print(f"{title}: commit {done[:7]} is in {where.remote.revision}")
-    if where.environment and where.environment.sync == "manual":
+    if where.environment and (request or where.environment.sync == "manual"):
         print(f"then: make approve ENV={where.environment.name}")
         return 0
     follow(outputs, where, args.name, {args.key: sealed}, args.timeout)

@@ -24,8 +24,10 @@ VERSION: Final = "v1alpha1"
 NONCE: Final = bytes(12)  # of AES-GCM; the key is used once, so that it need not be another each time
 SESSION: Final = 256  # bits of the AES key
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and .../concepts/configuration/secret/
-NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+NAME: Final = re.compile(r"(?=.{1,200}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+# https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/
+KUSTOMIZATIONS: Final = (KUSTOMIZATION, "kustomization.yml", "Kustomization")
+KEY: Final = re.compile(r"(?!\.\.?$)[-._a-zA-Z0-9]{1,253}")
 
 
 def check_names(name: str, key: str) -> None:
@@ -87,14 +89,53 @@ def write(folder: Path, namespace: str, name: str, key: str, sealed: str) -> Non
         LabError: there is something else of that name.
     """
     path = folder / f"sealed-{name}.yaml"
+    kustomization = next((folder / each for each in KUSTOMIZATIONS if (folder / each).is_file()), None)
+    if kustomization:
+        _check_kustomization(kustomization)
+    _check_others(folder, path, name)
     content = _read(path, namespace, name) if path.exists() else _new(namespace, name)
-    content["spec"].setdefault("encryptedData", {})[key] = sealed
+    content["spec"]["encryptedData"] = {**(content["spec"].get("encryptedData") or {}), key: sealed}
     title = f"# Sealed by `make seal` for the Secret {name} in {namespace}: the stack's clusters can read it.\n"
     path.write_text(title + yaml.safe_dump(content, sort_keys=False, width=2**16), encoding="utf-8")
-    kustomization = folder / KUSTOMIZATION
-    if kustomization.is_file():
-        text = kustomization.read_text(encoding="utf-8")
-        kustomization.write_text(add_resource(text, KUSTOMIZATION, path.name), encoding="utf-8")
+    if kustomization:
+        text = add_resource(kustomization.read_text(encoding="utf-8"), kustomization.name, path.name)
+        named = yaml.safe_load(text) if documents(text, kustomization.name) else {}
+        if path.name not in named.get("resources", []):
+            raise LabError(
+                f"{kustomization.name} has a form that nothing can be added to", fix=f"name {path.name} there"
+            )
+        kustomization.write_text(text, encoding="utf-8")
+
+
+def _check_kustomization(path: Path) -> None:
+    """Stop where Kustomize gives Secrets other names than they are sealed for."""
+    text = path.read_text(encoding="utf-8")
+    if len(documents(text, path.name)) != 1 or not isinstance(content := yaml.safe_load(text), dict):
+        raise LabError(f"{path.name} is not one kustomization", fix="correct it in `make clone`, and push")
+    for key in ("namePrefix", "nameSuffix"):
+        if content.get(key):
+            raise LabError(
+                f"{path.name} has a {key}",
+                why="what is sealed can be read under the name that it is sealed for alone",
+                fix="take it out, or seal by kubeseal for the name that Kustomize makes",
+            )
+
+
+def _check_others(folder: Path, mine: Path, name: str) -> None:
+    """Stop where another file has a sealed secret of that name: two of them are refused."""
+    for path in sorted(folder.glob("*.y*ml")):
+        if path == mine:
+            continue
+        text = path.read_text(encoding="utf-8")
+        documents(text, path.name)
+        for each in yaml.safe_load_all(text):
+            known = isinstance(each, dict) and each.get("kind") == SEALED[1]
+            if known and (each.get("metadata") or {}).get("name") == name:
+                raise LabError(
+                    f"{path.name} has a {SEALED[1]} {name} already",
+                    why="there can be one of a name",
+                    fix=f"rename that file to {mine.name} in `make clone`, push, and seal again",
+                )
 
 
 def _new(namespace: str, name: str) -> dict[str, Any]:
@@ -109,8 +150,7 @@ def _new(namespace: str, name: str) -> dict[str, Any]:
 
 def _read(path: Path, namespace: str, name: str) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8")
-    documents(text, path.name)
-    content = yaml.safe_load(text)
+    content: Any = yaml.safe_load(text) if len(documents(text, path.name)) == 1 else None
     known = isinstance(content, dict) and isinstance(content.get("spec"), dict) and content.get("kind") == SEALED[1]
     if not known or (content.get("metadata") or {}).get("name") != name:
         raise LabError(f"{path.name} is no {SEALED[1]} named {name}", fix="rename that file in `make clone`, and push")

@@ -624,6 +624,14 @@ def test_a_sealed_secret_is_read_in_the_environment_that_it_is_for_alone(lab: La
     lab.shell("make rollback ENV=staging")
 
 
+@needs_sealed
+@pytest.mark.parametrize(("namespace", "answer_"), [("dev", "yes"), ("argocd", "no"), ("kube-system", "no")])
+def test_what_unseals_may_touch_the_secrets_of_environments_alone(lab: Lab, namespace: str, answer_: str) -> None:
+    who = "--as=system:serviceaccount:sealed-secrets:sealed-secrets"
+    done = lab.shell(f"make kubectl ARGS='auth can-i create secrets -n {namespace} {who}'", check=False)
+    assert done.stdout.strip() == answer_
+
+
 def encrypted(text: str) -> str:
     return str(yaml.safe_load(text)["spec"]["encryptedData"]["password"])
 
@@ -762,7 +770,7 @@ def test_destroy_in_the_middle_of_a_job_leaves_nothing_and_keeps_what_was_pushed
     said = lab.shell("make destroy")
     assert "kept what was pushed to Git" in said.stdout + said.stderr
     keys = sorted((lab.folder / ".lab" / "backups" / "sealing-keys").glob("*.pem"))
-    assert [each.name for each in keys] == ([f"{CLUSTER}-1.pem", f"{CLUSTER}-2.pem"] if sealed() else [])
+    assert [each.name.rpartition("-")[0] for each in keys] == ([f"{CLUSTER}-1", f"{CLUSTER}-2"] if sealed() else [])
     assert all("BEGIN ENCRYPTED PRIVATE KEY" in each.read_text(encoding="utf-8") for each in keys)
     after = there()
     after["volumes"] -= {*VOLUMES, REGISTRY}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import os
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,11 @@ def key() -> tuple[str, str]:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return where keys are kept."""
+    """Return the folder where keys are kept."""
     monkeypatch.setattr(sealing_key, "FOLDER", tmp_path / "backups")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "a passphrase")
     monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
-    return tmp_path / "backups" / "sealing-keys" / "lab-1.pem"
+    return tmp_path / "backups" / "sealing-keys"
 
 
 def unseal(text: str, private_key: str, label: str) -> bytes:
@@ -74,7 +75,18 @@ def test_a_value_that_is_sealed_twice_does_not_show_that_it_is_the_same(key: tup
 
 
 @pytest.mark.parametrize(
-    ("name", "key_"), [("", "a"), ("DB", "a"), ("a_b", "a"), ("-a", "a"), ("db", ""), ("db", "a b")]
+    ("name", "key_"),
+    [
+        ("", "a"),
+        ("DB", "a"),
+        ("a_b", "a"),
+        ("-a", "a"),
+        ("a..b", "a"),
+        ("a" * 201, "a"),
+        ("db", ""),
+        ("db", ".."),
+        ("db", "a b"),
+    ],
 )
 def test_what_can_be_no_name_is_refused_with_an_example(name: str, key_: str) -> None:
     with pytest.raises(LabError, match=r"can't be .*Fix: make seal NAME=database KEY=password ENV=dev"):
@@ -126,6 +138,7 @@ def test_a_kustomization_gets_one_more_resource_and_nothing_else(before: str, af
         ("kind: SealedSecret\nspec: {}\nmetadata: {name: other, namespace: dev}\n", "is no SealedSecret named db"),
         ("kind: SealedSecret\nspec: {}\nmetadata: {name: db, namespace: prod}\n", "is for the namespace prod"),
         ("kind: {", "sealed-db.yaml"),
+        ("kind: SealedSecret\n---\nkind: SealedSecret\n", "is no SealedSecret named db"),
     ],
 )
 def test_what_is_something_else_is_left_as_it_is(tmp_path: Path, text: str, words: str) -> None:
@@ -134,6 +147,33 @@ def test_what_is_something_else_is_left_as_it_is(tmp_path: Path, text: str, word
     with pytest.raises(LabError, match=words):
         sealing.write(tmp_path, "dev", "db", "user", "AAA")
     assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("kustomization.yaml", "resources: []\nnamePrefix: x-\n", "kustomization.yaml has a namePrefix"),
+        ("kustomization.yml", "nameSuffix: -x\n", "kustomization.yml has a nameSuffix"),
+        ("kustomization.yaml", "{resources: [a.yaml]}\n---\n{}\n", "is not one kustomization"),
+        ("kustomization.yaml", "- a\n", "is not one kustomization"),
+        ("db.yaml", "kind: SealedSecret\nmetadata: {name: db}\n", "db.yaml has a SealedSecret db already"),
+    ],
+)
+def test_where_a_sealed_value_could_not_be_read_nothing_is_written(
+    tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(LabError, match=words):
+        sealing.write(tmp_path, "dev", "db", "user", "AAA")
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("name", sealing.KUSTOMIZATIONS)
+def test_a_kustomization_is_known_by_each_of_its_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("resources:\n- a.yaml\n", encoding="utf-8")
+    sealing.write(tmp_path, "dev", "db", "user", "AAA")
+    assert (tmp_path / name).read_text(encoding="utf-8") == "resources:\n- a.yaml\n- sealed-db.yaml\n"
 
 
 def test_a_sealed_secret_is_a_manifest_that_may_be_there_and_a_secret_is_not(
@@ -153,9 +193,11 @@ def test_a_sealed_secret_is_a_manifest_that_may_be_there_and_a_secret_is_not(
         "stringData": {"a": "b"},
     }
     (tmp_path / "plain.yaml").write_text(yaml.safe_dump(plain), encoding="utf-8")
-    found = [str(each) for each in references.project(of_folder(tmp_path, "here"), "dev")]
+    found = [str(each) for each in references.project(of_folder(tmp_path, "here"), "dev", sealed=True)]
     assert any("plain.yaml" in each and "make seal" in each for each in found)
     assert not any("sealed-db" in each for each in found)
+    off = [str(each) for each in references.project(of_folder(tmp_path, "here"), "dev")]
+    assert any("sealed-db.yaml" in each and "iot:sealedSecrets true" in each for each in off)
 
 
 def test_a_value_that_is_not_sealed_is_no_sealed_secret(tmp_path: Path) -> None:
@@ -255,57 +297,78 @@ def test_a_key_that_goes_is_kept_encrypted_and_the_next_one_begins_as_it(
 ) -> None:
     provider = sealing_key.SealingKeyProvider()
     provider.delete("made", {"name": "lab-1", "private_key": key[0], "certificate": key[1]})
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert "BEGIN ENCRYPTED PRIVATE KEY" in kept.read_text(encoding="utf-8")
-    assert str(kept) in capsys.readouterr().out
-    assert sealing_key.kept(kept.parents[1]) == [kept]
+    (path,) = sealing_key.kept(kept.parent)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "BEGIN ENCRYPTED PRIVATE KEY" in path.read_text(encoding="utf-8")
+    assert str(path) in capsys.readouterr().out
     again = provider.create({"name": "lab-1", "restore": True}).outs
     assert again is not None
     assert (again["private_key"], again["certificate"]) == key
-    assert kept.is_file()
+    assert path.is_file()
 
 
-def test_who_wants_none_that_was_kept_gets_a_new_one(kept: Path, key: tuple[str, str]) -> None:
-    sealing_key.keep(kept, *key)
-    made = sealing_key.SealingKeyProvider().create({"name": "lab-1", "restore": False}).outs
+def test_who_wants_none_that_was_kept_gets_a_new_one_which_takes_no_ones_place(
+    kept: Path, key: tuple[str, str]
+) -> None:
+    first = sealing_key.keep("lab-1", *key)
+    os.utime(first, (1, 1))
+    provider = sealing_key.SealingKeyProvider()
+    made = provider.create({"name": "lab-1", "restore": False}).outs
     assert made is not None
     assert made["private_key"] != key[0]
+    provider.delete("made", made)
+    assert sealing_key.read(first) == key
+    assert len(sealing_key.kept(kept)) == 2
+    # The one that was kept last.
+    newest = sealing_key.newest("lab-1")
+    assert newest
+    assert sealing_key.read(newest)[0] == made["private_key"]
+    assert sealing_key.newest("lab") is None
+
+
+def test_a_lab_that_is_renamed_keeps_its_key_under_the_new_name(key: tuple[str, str]) -> None:
+    provider = sealing_key.SealingKeyProvider()
+    olds = {"name": "lab-1", "restore": True, "private_key": key[0], "certificate": key[1]}
+    news = {"name": "other-1", "restore": True}
+    found = provider.diff("made", olds, news)
+    assert (found.changes, found.replaces) == (True, None) or not found.replaces
+    assert provider.update("made", olds, news).outs == {**olds, "name": "other-1"}
+    assert not provider.diff("made", olds, olds).changes
 
 
 def test_without_a_passphrase_a_key_is_not_removed(
     kept: Path, key: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
-    with pytest.raises(LabError, match=r"^The sealing key lab-1 can't be kept, so that it is not removed.*PASSPHRASE"):
-        sealing_key.SealingKeyProvider().delete("made", {"name": "lab-1", "private_key": key[0], "certificate": key[1]})
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "")
+    gone = {"name": "lab-1", "private_key": key[0], "certificate": key[1]}
+    with pytest.raises(LabError, match=r"^The sealing key lab-1 can't be kept, so .*Fix: set IOT_SEALING_PASSPHRASE"):
+        sealing_key.SealingKeyProvider().delete("made", gone)
     assert not kept.exists()
+    monkeypatch.setenv("IOT_SEALING_PASSPHRASE", "for this")
+    sealing_key.SealingKeyProvider().delete("made", gone)
+    assert len(sealing_key.kept(kept)) == 1
 
 
 @pytest.mark.parametrize("text", ["another passphrase", "rubbish"])
 def test_a_key_that_can_not_be_read_is_no_reason_to_make_another_one(
     kept: Path, key: tuple[str, str], monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    sealing_key.keep(kept, *key)
+    path = sealing_key.keep("lab-1", *key)
     if text == "rubbish":
-        kept.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     else:
         monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", text)
-    with pytest.raises(LabError, match=rf"^{kept} can't be read.*another passphrase.*move .* away"):
+    with pytest.raises(LabError, match=rf"^{path} can't be read.*another passphrase.*move .* away"):
         sealing_key.SealingKeyProvider().create({"name": "lab-1", "restore": True})
 
 
 def test_the_passphrase_may_be_in_a_file(kept: Path, key: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    sealing_key.keep(kept, *key)
-    file = kept.with_name("passphrase")
+    path = sealing_key.keep("lab-1", *key)
+    file = kept / "passphrase"
     file.write_text("a passphrase\n", encoding="utf-8")
     monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(file))
-    assert sealing_key.read(kept) == key
-
-
-def test_nothing_that_is_set_makes_another_key() -> None:
-    provider = sealing_key.SealingKeyProvider()
-    assert not provider.diff("made", {"name": "lab-1", "restore": True}, {"name": "other-1", "restore": False}).changes
+    assert sealing_key.read(path) == key
 
 
 # --- the program -----------------------------------------------------------------------------------------------------
