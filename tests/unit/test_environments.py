@@ -178,7 +178,7 @@ def test_who_may_sync_what_needs_an_approval_may_not_sync_the_rest() -> None:
 def test_one_password_is_for_both_argocd_and_git(made: graph.Graph) -> None:
     given = made.named("gitea-server").inputs["passwords"]
     assert given["developer"] == {"secret": f"{graph.STAND_IN}-value-of-accounts-developer"}
-    secret = str(made.of_type("kubernetes:helm.sh/v3:Release")[0].inputs["values"]["configs"]["secret"])
+    secret = str(made.named("argocd-release").inputs["values"]["configs"]["secret"])
     assert f"{graph.STAND_IN}-bcrypt-of-accounts-developer" in secret
     assert f"{graph.STAND_IN}-value-of-accounts-developer" not in secret
 
