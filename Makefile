@@ -70,6 +70,10 @@ approve: ## approve, merge and sync what waits for an environment: make approve 
 rollback: ## take an environment's last change back, through Git: make rollback ENV=prod
 	@$(READY) && $(LAB) rollback $(PART) $(ARGS) "$(ENV)"
 
+.PHONY: seal
+seal: ## put a secret into Git, sealed: make seal NAME=db KEY=password ENV=dev; the value is asked for, or piped
+	@$(READY) && $(LAB) seal $(PART) $(if $(ENV),--env "$(ENV)") $(ARGS) "$(NAME)" "$(KEY)"
+
 .PHONY: ci
 ci: ## the last runs of the app's pipeline, or the log of one: make ci RUN=3
 	@$(READY) && $(LAB) ci $(PART) $(RUN)

@@ -182,9 +182,9 @@ def helm(release: Node, values: str) -> str:
         values: the file with its values.
     """
     name, namespace = release.inputs["name"], release.inputs["namespace"]
-    chart = f"{versions.ARGOCD_CHART} --repo {versions.ARGOCD_CHART_REPOSITORY}"
-    if name != names.ARGOCD:
-        chart = str(release.inputs["chart"])
+    known = {names.ARGOCD: versions.ARGOCD_CHART, names.SEALED_SECRETS: versions.SEALED_SECRETS_CHART}
+    # What was kept of it here is nowhere else.
+    chart = f"{known[name].name} --repo {known[name].repository}" if name in known else str(release.inputs["chart"])
     rest = f"--version {release.inputs['version']} --values {values} --wait --timeout {release.inputs['timeout']}s"
     return f"helm upgrade --install {name} {chart} --namespace {namespace} {rest}"
 

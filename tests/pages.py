@@ -46,6 +46,7 @@ TYPED_BY: Final = {
     "make rollback": LAB,
     "make ssh": LAB,
     "make status": LAB,
+    "printf": LAB,
     "sed -i": LAB,
     "sudo k3s kubectl": LAB,
 }

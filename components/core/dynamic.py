@@ -23,6 +23,7 @@ IMPLEMENTATIONS: Final = {
     "k3d-nodes": "components.k3d.provider:K3dClusterProvider",
     "random-secret": "components.core.random_secret:RandomSecretProvider",
     "route-answers": "components.web.answers:AnswersProvider",
+    "sealing-key": "components.gitops.sealing_key:SealingKeyProvider",
     "transfer": "components.machines.transfer:TransferProvider",
     "vagrant-machine": "components.machines.provider:VagrantMachineProvider",
 }

@@ -6,6 +6,7 @@ from typing import Final
 
 ARGOCD: Final = "argocd"  # the namespace of Argo CD, and its release
 ARGOCD_ACCOUNT: Final = "argocd-manager"  # Argo CD's in further clusters, as its own `argocd cluster add` names it
+SEALED_SECRETS: Final = "sealed-secrets"  # the namespace of Sealed Secrets' controller, and its release
 APP: Final = "flask-app"  # p3's Application, Deployment and Service
 APP_NAMESPACE: Final = "dev"  # where p3's app runs
 WEB_NAMESPACE: Final = "web"  # where p2's apps run

@@ -61,7 +61,7 @@ K3S_SECRETS: Final = (
     "vpn-auth",
 )
 NAME: Final = 32  # characters that a k3d cluster's name has at most
-RESERVED: Final = ("argocd", "default", "environments")  # which no environment can be named
+RESERVED: Final = ("argocd", "default", "environments", "sealed-secrets")  # which no environment can be named
 _CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _PLAIN_TEXT: Final = "a secret, but it is kept in plain text"
@@ -197,6 +197,16 @@ Image = Annotated[str, AfterValidator(_pinned)]
 GitUrl = Annotated[str, Field(pattern=r"^(https?://[^\s/@]+/\S+|ssh://([^\s/@:]+@)?[^\s/@]+/\S+|[\w.-]+@[\w.-]+:\S+)$")]
 Password = Annotated[pulumi.Output[str] | None, PlainValidator(_password), Field(repr=False)]
 K3sArgument = Annotated[str, Field(pattern=r"^--[^\s=-][^\s=]*(=(?s:.*))?$"), AfterValidator(_no_plain_secret)]
+
+
+class SealingSettings(BaseModel, frozen=True):
+    """Secrets in Git, which p3's clusters alone can read."""
+
+    wanted: Flag = Field(alias="sealedSecrets", description="true or false")
+    keys: Whole = Field(alias="sealingKeys", ge=1, le=9)  # what is sealed from now on is sealed with the last one
+    chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
+        alias="sealedSecretsChart"
+    )
 
 
 class MachineSettings(BaseModel, frozen=True):
@@ -373,6 +383,7 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     app_port: _AppPort
     argocd_port: _ArgoCdPort
     git: GitSettings
+    sealing: SealingSettings
     # What a version goes through, in this order; without any, the app has the one namespace.
     environments: Annotated[tuple[EnvironmentSettings, ...], PlainValidator(_environments)] = Field(
         alias="environments", description="environments by name; names are of lower case letters, digits and -"

@@ -5,7 +5,40 @@ The packages of PyPI are pinned, with their hashes, in requirements.txt.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A Helm chart.
+
+    Attributes:
+        name: in its repository.
+        version: of the chart, which is not that of what it installs.
+        repository: URL.
+        release: URL of the folder with its archive.
+        sha256: of the archive.
+        setting: the one that names another archive, or a folder, without its namespace.
+    """
+
+    name: str
+    version: str
+    repository: str
+    release: str
+    sha256: str
+    setting: str
+
+    @property
+    def archive(self) -> str:
+        """The archive's file name."""
+        return f"{self.name}-{self.version}.tgz"
+
+    @property
+    def url(self) -> str:
+        """Where the archive is."""
+        return f"{self.release}/{self.archive}"
+
 
 # Tools. mise.toml installs these; tests/unit/test_versions.py keeps the two files equal.
 PULUMI: Final = "3.259.0"
@@ -20,19 +53,33 @@ K3S: Final = "v1.36.3+k3s1"
 K3S_IMAGE: Final = "rancher/k3s:v1.36.3-k3s1"
 K3D_TOOLS_IMAGE: Final = f"ghcr.io/k3d-io/k3d-tools:{K3D}"
 
-# Argo CD: the chart's digest is the one in the index of https://argoproj.github.io/argo-helm
+# Argo CD: the digest of a chart is the one in the index of its repository
 ARGOCD: Final = "v3.4.4"
 ARGOCD_IMAGE: Final = f"quay.io/argoproj/argocd:{ARGOCD}"
-ARGOCD_CHART: Final = "argo-cd"
-ARGOCD_CHART_VERSION: Final = "10.1.1"
-ARGOCD_CHART_REPOSITORY: Final = "https://argoproj.github.io/argo-helm"
-ARGOCD_CHART_URL: Final = (
-    "https://github.com/argoproj/argo-helm/releases/download/"
-    f"argo-cd-{ARGOCD_CHART_VERSION}/argo-cd-{ARGOCD_CHART_VERSION}.tgz"
+ARGOCD_CHART: Final = Chart(
+    name="argo-cd",
+    version="10.1.1",
+    repository="https://argoproj.github.io/argo-helm",
+    release="https://github.com/argoproj/argo-helm/releases/download/argo-cd-10.1.1",
+    sha256="a677dfa6ca7e9f9a71fe9bf54ea86a9011d5c7db8e137c5171e78c4493af20e5",
+    setting="argocdChart",
 )
-ARGOCD_CHART_SHA256: Final = "a677dfa6ca7e9f9a71fe9bf54ea86a9011d5c7db8e137c5171e78c4493af20e5"
 # The image that the chart's own values name.
 REDIS_IMAGE: Final = "ecr-public.aws.com/docker/library/redis:8.2.3-alpine"
+
+# Sealed Secrets: https://github.com/bitnami-labs/sealed-secrets
+# The image is newer than the one that the chart's own values name.
+SEALED_SECRETS_IMAGE: Final = "bitnami/sealed-secrets-controller:0.39.1"
+SEALED_SECRETS_CHART: Final = Chart(
+    name="sealed-secrets",
+    version="2.18.5",
+    repository="https://bitnami-labs.github.io/sealed-secrets",
+    release="https://github.com/bitnami-labs/sealed-secrets/releases/download/helm-v2.18.5",
+    sha256="2fc1ff0ce22ce40097604b75cdb600f48a92114791a0b55427bf2c27391f15bf",
+    setting="sealedSecretsChart",
+)
+
+CHARTS: Final = (ARGOCD_CHART, SEALED_SECRETS_CHART)
 
 # The embedded Git server: https://hub.docker.com/r/gitea/gitea
 GITEA_IMAGE: Final = "docker.gitea.com/gitea:1.27.3-rootless"

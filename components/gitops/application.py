@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 IN_CLUSTER: Final = "https://kubernetes.default.svc"
 KINDS: Final = (("apps", "Deployment"), ("", "Service"))  # what Git may bring, by API group
+SEALED: Final = ("bitnami.com", "SealedSecret")  # and this, where something reads it
 WAIT: Final = "components.gitops.wait_application"
 
 
@@ -37,6 +38,7 @@ class GitOpsProjectArgs:
         argocd: the release that knows the kind.
         target: the cluster that the namespace is in; None for the one that Argo CD runs in.
         server: where Argo CD reaches that.
+        kinds: what Git may bring, by API group.
     """
 
     cluster: Cluster
@@ -47,6 +49,7 @@ class GitOpsProjectArgs:
     argocd: pulumi.Resource
     target: Cluster | None = None
     server: str = IN_CLUSTER
+    kinds: tuple[tuple[str, str], ...] = KINDS
 
 
 class GitOpsProject(pulumi.ComponentResource):
@@ -58,6 +61,7 @@ class GitOpsProject(pulumi.ComponentResource):
     component.
 
     Attributes:
+        namespace: where it goes.
         ready: what has to be there before anything is applied.
     """
 
@@ -82,10 +86,11 @@ class GitOpsProject(pulumi.ComponentResource):
                 "sourceRepos": [args.repository],
                 "destinations": [{"server": args.server, "namespace": args.namespace}],
                 "clusterResourceWhitelist": [],
-                "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in KINDS],
+                "namespaceResourceWhitelist": [{"group": group, "kind": kind} for group, kind in args.kinds],
             },
             opts=args.cluster.inside(self, depends_on=[args.argocd]),
         )
+        self.namespace = namespace
         self.ready: list[pulumi.Resource] = [namespace, *policies, project]
         self.register_outputs({"project": project.id})
 

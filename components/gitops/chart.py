@@ -7,14 +7,16 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from components.core import versions
 from components.core.errors import LabError
 
-# Where `make setup` keeps the chart, relative to the project.
+if TYPE_CHECKING:
+    from components.core import versions
+
+# Where `make setup` keeps charts, relative to the project.
 KEPT: Final = Path(".lab/charts")
 
 
@@ -33,32 +35,29 @@ class Chart:
     repository: str | None
 
 
-def argocd(local: Path | None, root: Path) -> Chart:
-    """Return the argo-cd chart: the local one that is set, the kept one, or the official repository's.
+def find(wanted: versions.Chart, local: Path | None, root: Path) -> Chart:
+    """Return a chart: the local one that is set, the kept one, or the official repository's.
 
     Args:
+        wanted: the pinned one.
         local: a folder or archive, or None.
         root: the project's folder.
 
     Raises:
-        LabError: the local one is no argo-cd chart of the pinned version.
+        LabError: the local one is not that chart in that version.
     """
-    kept = root / KEPT / f"{versions.ARGOCD_CHART}-{versions.ARGOCD_CHART_VERSION}.tgz"
+    kept = root / KEPT / wanted.archive
     if local:
-        _check_metadata(local)
+        _check_metadata(local, wanted)
     elif kept.is_file():
-        _check_metadata(kept)
-        _check_content(kept)
+        _check_metadata(kept, wanted)
+        _check_content(kept, wanted)
     else:
-        return Chart(
-            name=versions.ARGOCD_CHART,
-            version=versions.ARGOCD_CHART_VERSION,
-            repository=versions.ARGOCD_CHART_REPOSITORY,
-        )
+        return Chart(name=wanted.name, version=wanted.version, repository=wanted.repository)
     path = local or kept
     # Relative where it can be, so that the state says the same wherever the project is.
     name = f"./{path.relative_to(root)}" if path.is_relative_to(root) else str(path)
-    return Chart(name=name, version=versions.ARGOCD_CHART_VERSION, repository=None)
+    return Chart(name=name, version=wanted.version, repository=None)
 
 
 def record(kept: Path) -> Path:
@@ -71,21 +70,21 @@ def noted(kept: Path) -> list[str]:
     return record(kept).read_text(encoding="utf-8").split() if record(kept).is_file() else []
 
 
-def _check_content(kept: Path) -> None:
+def _check_content(kept: Path, chart: versions.Chart) -> None:
     """Stop unless an archive is the official one, or the one of the offline folder as it was when it was copied."""
-    wanted = {versions.ARGOCD_CHART_SHA256, *noted(kept)}
+    wanted = {chart.sha256, *noted(kept)}
     found = hashlib.sha256(kept.read_bytes()).hexdigest()
     if found not in wanted:
         raise LabError(
             f"{kept} is not the chart that was fetched: its SHA-256 is {found}",
             why=f"{' or '.join(sorted(wanted))} was expected",
-            fix="remove it, then `make setup`; a chart of your own: pulumi config set iot:argocdChart PATH",
+            fix=f"remove it, then `make setup`; a chart of your own: pulumi config set iot:{chart.setting} PATH",
         )
 
 
-def _check_metadata(path: Path) -> None:
+def _check_metadata(path: Path, chart: versions.Chart) -> None:
     try:
-        metadata = _metadata(path)
+        metadata = _metadata(path, chart.name)
     except (OSError, EOFError, KeyError, TypeError, tarfile.TarError, zlib.error, yaml.YAMLError) as error:
         raise LabError(
             f"{path} is not a Helm chart",
@@ -93,22 +92,22 @@ def _check_metadata(path: Path) -> None:
             fix="`make setup` gets the right one",
         ) from error
     found = (metadata.get("name"), str(metadata.get("version")))
-    wanted = (versions.ARGOCD_CHART, versions.ARGOCD_CHART_VERSION)
+    wanted = (chart.name, chart.version)
     if found != wanted:
         raise LabError(
             f"{path} is the chart {' '.join(map(str, found))}",
             why=f"{' '.join(wanted)} was expected",
-            fix=f"get {versions.ARGOCD_CHART_URL}",
+            fix=f"get {chart.url}",
         )
 
 
-def _metadata(path: Path) -> dict[str, Any]:
+def _metadata(path: Path, name: str) -> dict[str, Any]:
     """Return Chart.yaml of a chart's folder or archive."""
     if path.is_dir():
         text = (path / "Chart.yaml").read_bytes()
     else:
         with tarfile.open(path) as archive:
-            member = archive.extractfile(f"{versions.ARGOCD_CHART}/Chart.yaml")
+            member = archive.extractfile(f"{name}/Chart.yaml")
             text = member.read() if member else b""
     metadata = yaml.safe_load(text)
     if not isinstance(metadata, dict):

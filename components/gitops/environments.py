@@ -13,6 +13,8 @@ from components.core import names
 from components.core.settings import EMBEDDED_BRANCH
 from components.gitops.application import (
     IN_CLUSTER,
+    KINDS,
+    SEALED,
     GitOpsApp,
     GitOpsAppArgs,
     GitOpsProject,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from components.core.cluster import Cluster
     from components.core.settings import EnvironmentSettings
     from components.gitops.git_server import GitRepository
+    from components.gitops.sealed_secrets import Sealing
 
 REPOSITORY: Final = "gitops"
 ROOT: Final = "environments"  # the Application that makes the others, and its AppProject
@@ -224,6 +227,7 @@ class EnvironmentsArgs:
         argocd: the release that knows the kinds.
         depends_on: what has to be there before the app can run.
         timeout: seconds until one of them has to be as it should be.
+        sealing: how Git has secrets for them; None for none.
     """
 
     cluster: Cluster
@@ -235,6 +239,11 @@ class EnvironmentsArgs:
     argocd: pulumi.Resource
     depends_on: list[pulumi.Resource]
     timeout: int
+    sealing: Sealing | None = None
+
+
+def _kinds(args: EnvironmentsArgs) -> tuple[tuple[str, str], ...]:
+    return (*KINDS, SEALED) if args.sealing else KINDS
 
 
 class Environments(pulumi.ComponentResource):
@@ -257,9 +266,15 @@ class Environments(pulumi.ComponentResource):
         )
         inside = args.cluster.inside(self)
         ready: list[pulumi.Resource] = [*self._only_their_own_project(args.environments, inside)]
-        made = {each.name: self._environment(each, args) for each in args.environments}
+        projects = {each.name: self._project(each, args) for each in args.environments}
+        made = {each.name: self._environment(each, args, projects[each.name]) for each in args.environments}
         for each in args.environments:
             ready += made[each.name]
+        if args.sealing:
+            clusters = {"": args.cluster, **{key: each.cluster for key, each in args.clusters.items()}}
+            for key, cluster in clusters.items():
+                there = {each.name: projects[each.name].namespace for each in args.environments if each.cluster == key}
+                ready += args.sealing.into(cluster, there, self, key)
         for key, further in args.clusters.items():
             inside_it = {each.name: made[each.name] for each in args.environments if each.cluster == key}
             remote = RemoteCluster(
@@ -270,6 +285,7 @@ class Environments(pulumi.ComponentResource):
                     namespaces=inside_it,
                     argocd=args.cluster,
                     release=args.argocd,
+                    kinds=_kinds(args),
                 ),
                 pulumi.ResourceOptions(parent=self),
             )
@@ -318,10 +334,9 @@ class Environments(pulumi.ComponentResource):
             )
         self.register_outputs({"root": app.healthy.id})
 
-    def _environment(self, environment: EnvironmentSettings, args: EnvironmentsArgs) -> list[pulumi.Resource]:
+    def _project(self, environment: EnvironmentSettings, args: EnvironmentsArgs) -> GitOpsProject:
         further = args.clusters.get(environment.cluster)
-        target = further.cluster if further else args.cluster
-        project = GitOpsProject(
+        return GitOpsProject(
             environment.name,
             GitOpsProjectArgs(
                 cluster=args.cluster,
@@ -330,11 +345,18 @@ class Environments(pulumi.ComponentResource):
                 app=args.app,
                 port=args.port,
                 argocd=args.argocd,
-                target=target,
+                target=further.cluster if further else args.cluster,
                 server=further.server if further else IN_CLUSTER,
+                kinds=_kinds(args),
             ),
             pulumi.ResourceOptions(parent=self),
         )
+
+    def _environment(
+        self, environment: EnvironmentSettings, args: EnvironmentsArgs, project: GitOpsProject
+    ) -> list[pulumi.Resource]:
+        further = args.clusters.get(environment.cluster)
+        target = further.cluster if further else args.cluster
         quota = kubernetes.core.v1.ResourceQuota(
             f"{environment.name}-quota",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name="quota", namespace=environment.name),

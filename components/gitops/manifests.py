@@ -122,6 +122,33 @@ def set_node_port(text: str, name: str, old: int, new: int) -> str:
     return _with(text, found, str(new))
 
 
+def add_resource(text: str, name: str, resource: str) -> str:
+    """Return a kustomization that names one more resource; the same one when it does already.
+
+    Args:
+        text: the kustomization.
+        name: of its file, for messages.
+        resource: path of the resource, relative to it.
+    """
+    found = documents(text, name)
+    root = found[0].value if found and isinstance(found[0], yaml.MappingNode) else []
+    there: yaml.Node | None = next((node for key, node in root if key.value == "resources"), None)
+    if there is None:
+        return f"{text.rstrip()}\nresources:\n- {resource}\n"
+    items = there.value if isinstance(there, yaml.SequenceNode) else []
+    if not items:
+        # An empty list, or nothing at all.
+        return f"{text[: there.start_mark.index].rstrip()}\n- {resource}{text[there.end_mark.index :]}"
+    if resource in {each.value for each in items}:
+        return text
+    last: yaml.Node = items[-1]
+    if isinstance(there, yaml.SequenceNode) and there.flow_style:
+        return f"{text[: last.end_mark.index]}, {resource}{text[last.end_mark.index :]}"
+    end = text.find("\n", last.end_mark.index)
+    head, tail = (text, "\n") if end < 0 else (text[:end], text[end:])
+    return f"{head}\n{' ' * there.start_mark.column}- {resource}{tail}"
+
+
 def _with(text: str, nodes: list[yaml.ScalarNode], value: str) -> str:
     # By position: what an alias repeats stands in the text once.
     for _, node in sorted({node.start_mark.index: node for node in nodes}.items(), reverse=True):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from components.core.cluster import Cluster
 
 LEAVE: Final = "components.gitops.leave_namespace"
-# What Argo CD looks at to say whether an app is healthy, and shows; it changes what is in KINDS alone.
+# What Argo CD looks at to say whether an app is healthy, and shows; it changes what Git may bring alone.
 WATCHED: Final = (("apps", "replicasets"), ("", "pods"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices"))
 
 
@@ -35,6 +35,7 @@ class RemoteClusterArgs:
         namespaces: what it may change there, by the resources that make them.
         argocd: where Argo CD is.
         release: of Argo CD.
+        kinds: what it may change in them, by API group.
     """
 
     cluster: Cluster
@@ -42,6 +43,7 @@ class RemoteClusterArgs:
     namespaces: dict[str, list[pulumi.Resource]]
     argocd: Cluster
     release: pulumi.Resource
+    kinds: tuple[tuple[str, str], ...] = KINDS
 
 
 class RemoteCluster(pulumi.ComponentResource):
@@ -115,7 +117,7 @@ class RemoteCluster(pulumi.ComponentResource):
                         resources=[f"{kind.lower()}s"],
                         verbs=["get", "list", "watch", "create", "update", "patch", "delete"],
                     )
-                    for group, kind in KINDS
+                    for group, kind in args.kinds
                 ),
                 *(
                     kubernetes.rbac.v1.PolicyRuleArgs(
@@ -148,7 +150,7 @@ class RemoteCluster(pulumi.ComponentResource):
             environment={
                 "KUBECONFIG_TEXT": args.cluster.kubeconfig,
                 "NAMESPACE": namespace,
-                "KINDS": " ".join(kind for _, kind in KINDS),
+                "KINDS": " ".join(kind for _, kind in args.kinds),
                 "APPLICATION": namespace,  # an environment's Application, namespace and project have one name
             },
             triggers=[args.cluster.identity],

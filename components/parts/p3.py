@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import pulumi
 from pulumi.runtime import is_dry_run
 
 from components.core import names, versions
@@ -15,10 +16,11 @@ from components.docker.image import AppImage, AppImageArgs, package_index
 from components.gitops import chart as charts
 from components.gitops import environments, git_server, manifests, rescue
 from components.gitops.accounts import Accounts
-from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
+from components.gitops.application import KINDS, SEALED, GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
 from components.gitops.environments import Environments, EnvironmentsArgs, FurtherCluster
 from components.gitops.git_server import READER, REPOSITORY, GitRepository, GitServer, GitServerArgs, Repository
+from components.gitops.sealed_secrets import Sealing, SealingKeys
 from components.k3d import preflight, registry
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
@@ -30,8 +32,6 @@ from components.platform.runner import CiRunner, CiRunnerArgs
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import pulumi
 
     from components.core.settings import (
         ClusterSettings,
@@ -62,7 +62,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     """
     if not settings.image.reference:
         package_index()  # what is wrong with it is said before anything is made
-    chart = charts.argocd(settings.argocd_chart, root)
+    chart = charts.find(versions.ARGOCD_CHART, settings.argocd_chart, root)
     cluster = _cluster(settings)
     images = _Images(settings, cluster)
     further = _further(settings, cluster, images)
@@ -82,6 +82,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
         ),
     )
     passwords = people.passwords if people else {}
+    sealing = _sealing(settings, root, images)
     repository, server = _repository(settings, root, argo, passwords)
     if settings.image.ci and server:
         _ci(settings, root, server, beside)
@@ -99,18 +100,44 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
                 argocd=argo.release,
                 depends_on=ready,
                 timeout=settings.timeout,
+                sealing=sealing,
             ),
         )
     else:
-        _one_app(settings, cluster, argo, repository, ready)
+        _one_app(settings, cluster, argo, repository, ready=ready, sealing=sealing)
     found = _outputs(settings, cluster, argo, repository, passwords)
+    if sealing:
+        found["sealing"] = {"certificate": sealing.keys[-1].certificate}
     if further:
         found["clusters"] = {key: each.cluster.kubeconfig for key, each in further.items()}
     return found
 
 
-def _one_app(
-    settings: Settings, cluster: Cluster, argo: ArgoCd, repository: GitRepository, ready: list[pulumi.Resource]
+def _sealing(settings: Settings, root: Path, images: _Images) -> Sealing | None:
+    """Return how Git has secrets, when it has any."""
+    wanted = settings.sealing
+    if not wanted.wanted:
+        return None
+    chart = charts.find(versions.SEALED_SECRETS_CHART, wanted.chart, root)
+    # With a repository elsewhere, what is sealed in it is there in any case.
+    restore = settings.git.restore or bool(settings.git.url)
+    keys = SealingKeys("sealing-key", settings.cluster.name, wanted.keys, restore=restore)
+    return Sealing(
+        keys=keys.keys,
+        chart=chart,
+        images=lambda name, cluster, parent: images.into(name, cluster, [versions.SEALED_SECRETS_IMAGE], parent=parent),
+        timeout=settings.timeout,
+    )
+
+
+def _one_app(  # noqa: PLR0913 - what there is of the stack
+    settings: Settings,
+    cluster: Cluster,
+    argo: ArgoCd,
+    repository: GitRepository,
+    *,
+    ready: list[pulumi.Resource],
+    sealing: Sealing | None,
 ) -> None:
     """Make the one namespace of a stack without environments, and the Application that fills it."""
     project = GitOpsProject(
@@ -122,8 +149,10 @@ def _one_app(
             app=names.APP,
             port=APP_PORT,
             argocd=argo.release,
+            kinds=(*KINDS, SEALED) if sealing else KINDS,
         ),
     )
+    reads = sealing.into(cluster, {names.APP_NAMESPACE: project.namespace}, project) if sealing else []
     GitOpsApp(
         names.APP,
         GitOpsAppArgs(
@@ -134,7 +163,7 @@ def _one_app(
             project="iot",
             namespace=names.APP_NAMESPACE,
             image=settings.image.repository,
-            depends_on=[*project.ready, *ready],
+            depends_on=[*project.ready, *ready, *reads],
             timeout=settings.timeout,
         ),
     )
@@ -260,18 +289,30 @@ class _Images:
 
     def bring_to(self, name: str, cluster: Cluster) -> list[pulumi.Resource]:
         """Return what to depend on before the app runs in another cluster."""
+        return self.into(f"{names.APP}-{name}", cluster, *self._app())
+
+    def into(
+        self,
+        name: str,
+        cluster: Cluster,
+        images: list[pulumi.Input[str]],
+        triggers: list[pulumi.Input[str]] | None = None,
+        *,
+        parent: pulumi.Resource | None = None,
+    ) -> list[pulumi.Resource]:
+        """Return what to depend on before pods run these images in a cluster; nothing else there waits for them."""
         if not cluster.lifetime:
             return []
-        images, triggers = self._app()
         args = NodeImagesArgs(
             cluster=cluster,
             images=images,
-            triggers=triggers,
+            triggers=triggers or [],
             unknown=bool(self._built and self._built.unknown),
             after=None,
             timeout=self._settings.timeout,
         )
-        return [NodeImages(f"{names.APP}-{name}-images", args).loaded]
+        opts = pulumi.ResourceOptions(parent=parent) if parent else None
+        return [NodeImages(f"{name}-images", args, opts).loaded]
 
     def _app(self) -> tuple[list[pulumi.Input[str]], list[pulumi.Input[str]]]:
         if self._built:

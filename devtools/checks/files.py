@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from components.core import versions
 from components.gitops import chart as charts
 from devtools.checks import Finding
-from lab.host import chart, paths
 from lab.host.fetch import sha256
 
 if TYPE_CHECKING:
@@ -18,14 +17,13 @@ if TYPE_CHECKING:
 DOCKERFILE: Final = "app/Dockerfile"
 SCRIPT: Final = "components/k3s/k3s.sh"
 VERSIONS: Final = "components/core/versions.py"
-CHART: Final = str(chart.KEPT.relative_to(paths.ROOT))
 
 
 def findings(root: Path) -> Iterator[Finding]:
     """Yield what is wrong with the files of a project."""
     yield from _dockerfile((root / DOCKERFILE).read_text(encoding="utf-8"))
     yield from _script((root / SCRIPT).read_text(encoding="utf-8"))
-    yield from _versions((root / VERSIONS).read_text(encoding="utf-8"), root / CHART)
+    yield from _versions((root / VERSIONS).read_text(encoding="utf-8"), root)
 
 
 def _dockerfile(text: str) -> Iterator[Finding]:
@@ -47,19 +45,23 @@ def _script(text: str) -> Iterator[Finding]:
             yield Finding(f"{SCRIPT}:{line}", what)
 
 
-def _versions(text: str, kept: Path) -> Iterator[Finding]:
-    for match in re.finditer(r"^(\w*SHA256)\b.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL):
+def _versions(text: str, root: Path) -> Iterator[Finding]:
+    found = re.finditer(r"^(\w*SHA256)\b.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    charts_ = re.finditer(r"^ +(sha256)=.*", text, re.MULTILINE)
+    for match in (*found, *charts_):
         for value in re.finditer(r'(?<=")[^"]{20,}(?=")', match[0]):
             if not re.fullmatch(r"[0-9a-f]{64}", value[0]):
                 where = f"{VERSIONS}:{_line(text, match.start() + value.start())}"
                 yield Finding(where, f"{match[1]} has {value[0]}, which is no SHA-256; take the release's own")
-    pinned = re.search(r'^ARGOCD_CHART_SHA256.*"(.*)"', text, re.MULTILINE)
-    if not (kept.is_file() and pinned and len(pinned[1]) == len(versions.ARGOCD_CHART_SHA256)):
-        return
-    # One of the offline folder is held to what was noted of it when it was copied.
-    if sha256(kept) not in (pinned[1], *charts.noted(kept)):
-        what = f"ARGOCD_CHART_SHA256 is not that of {CHART}; take the one of {versions.ARGOCD_CHART_REPOSITORY}"
-        yield Finding(f"{VERSIONS}:{_line(text, pinned.start())}", f"{what}, or remove that file")
+    for each in versions.CHARTS:
+        pinned = re.search(rf'name="{each.name}".*?sha256="([0-9a-f]{{64}})"', text, re.DOTALL)
+        kept = root / charts.KEPT / each.archive
+        # One of the offline folder is held to what was noted of it when it was copied.
+        if kept.is_file() and pinned and sha256(kept) not in (pinned[1], *charts.noted(kept)):
+            what = (
+                f"the sha256 of {each.name} is not that of {kept.relative_to(root)}; take the one of {each.repository}"
+            )
+            yield Finding(f"{VERSIONS}:{_line(text, pinned.start(1))}", f"{what}, or remove that file")
 
 
 def _line(text: str, position: int) -> int:

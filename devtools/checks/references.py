@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import versions
 from components.core.settings import IMAGE
 from components.gitops import manifests
-from components.gitops.application import KINDS
+from components.gitops.application import KINDS, SEALED
 from devtools.checks import Finding
 from policy.rules import Resource, pod, pod_at
 
@@ -39,6 +39,9 @@ def findings(objects: Sequence[Object], namespaces: Sequence[str] = ()) -> Itera
         namespaces: those that are there besides.
     """
     there = {(each.content.get("kind"), _namespace(each), _metadata(each).get("name")) for each in objects}
+    # What a sealed one becomes in the cluster.
+    sealed = [each for each in objects if each.content.get("kind") == SEALED[1]]
+    there |= {("Secret", _namespace(each), _metadata(each).get("name")) for each in sealed}
     there |= {("Namespace", None, each) for each in (*namespaces, *ALWAYS)}
     seen = set()
     for each in objects:
@@ -143,17 +146,23 @@ def _names(each: Object, there: set[tuple[Any, Any, Any]]) -> Iterator[Finding]:
             yield Finding(each.at(keys), f"{each.name}: there is no {kind} {name}; name one of its namespace")
 
 
-def project(objects: Sequence[Object], namespace: str) -> Iterator[Finding]:
+def project(objects: Sequence[Object], namespace: str, *, sealed: bool = False) -> Iterator[Finding]:
     """Yield what Argo CD would refuse, because the AppProject does not allow it.
 
     Args:
         objects: what is in Git.
         namespace: the one of the project.
+        sealed: whether the stack reads sealed secrets.
     """
+    kinds = (*KINDS, SEALED) if sealed else KINDS
     for each in objects:
         kind, found = each.content.get("kind"), _namespace(each)
-        if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in KINDS:
+        if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in kinds:
             told = "name it in KINDS of components/gitops/application.py, or let Pulumi make it"
+            if kind == SEALED[1]:
+                told = "pulumi config set iot:sealedSecrets true"
+            if kind == "Secret":
+                told = "whoever reads Git reads it, also after it is removed: change the value, and `make seal` it"
             yield Finding(each.at(("kind",)), f"{each.name}: Argo CD refuses a {kind}; {told}")
         elif found not in {None, namespace}:
             where = each.at(("metadata", "namespace"))

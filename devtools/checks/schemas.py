@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
     from devtools.objects import Object
 
-ARGOPROJ: Final = Path(__file__).parent / "argoproj.yaml"
+# Kinds that are not Kubernetes' own, by API group.
+OTHERS: Final = {
+    "argoproj.io": ("Argo CD", Path(__file__).parent / "argoproj.yaml"),
+    "bitnami.com": ("Sealed Secrets", Path(__file__).parent / "bitnami.yaml"),
+}
 MINOR: Final = ".".join(versions.K3S.lstrip("v").split(".")[:2])
 
 
@@ -68,10 +72,11 @@ def _schema(each: Object) -> Draft202012Validator | Finding:
 
     if not isinstance(version, str) or not isinstance(kind, str):
         return wrong("metadata", "it has no apiVersion or no kind; give it both")
-    if version.startswith("argoproj.io/"):
-        known = _argoproj()
-        hint = f"devtools/checks/argoproj.yaml has {', '.join(known)}"
-        return known.get(kind) or wrong("kind", f"Argo CD has no {kind} here; {hint}")
+    group = version.partition("/")[0]
+    if group in OTHERS:
+        known, (whose, path) = of_group(group), OTHERS[group]
+        hint = f"devtools/checks/{path.name} has {', '.join(known)}"
+        return known.get(kind) or wrong("kind", f"{whose} has no {kind} here; {hint}")
     name = f"{kind.lower()}-{_short(version)}.json"
     if name in _names():
         return _validator(name)
@@ -128,8 +133,8 @@ def _validator(name: str) -> Draft202012Validator:
 
 
 @cache
-def _argoproj() -> dict[str, Draft202012Validator]:
-    """Return the schemas of Argo CD's kinds."""
-    known = yaml.safe_load(ARGOPROJ.read_text(encoding="utf-8"))
+def of_group(group: str) -> dict[str, Draft202012Validator]:
+    """Return the schemas of the kinds of a group in ``OTHERS``."""
+    known = yaml.safe_load(OTHERS[group][1].read_text(encoding="utf-8"))
     common = known.pop("$defs")
     return {kind: Draft202012Validator({**schema, "$defs": common}) for kind, schema in known.items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from components.core.errors import LabError
 from components.docker import container as containers
-from components.gitops import git_backups
+from components.gitops import git_backups, sealing_key
 from components.k3d import volumes
 from lab.host import local, paths
 from lab.host.console import ask, say
@@ -76,6 +76,10 @@ def _remove_volumes() -> None:
 
 
 def _made_by_users() -> list[Path]:
-    """Return what is in .lab that nothing can make again: bundles of Git, and the clone that has no other place."""
+    """Return what is in .lab that nothing can make again: what Git had, its sealing keys, the only clone."""
     clone = paths.LAB / "repository"
-    return [*git_backups.kept(paths.LAB / git_backups.FOLDER.name), *([clone] if clone.exists() else [])]
+    backups = paths.LAB / git_backups.FOLDER.name
+    keys = sealing_key.kept(backups)
+    # Which nothing else reads.
+    keys += [paths.PASSPHRASE] if keys else []
+    return [*git_backups.kept(backups), *keys, *([clone] if clone.exists() else [])]

@@ -24,6 +24,8 @@ from lab.live import stack
 if TYPE_CHECKING:
     import argparse
 
+    from components.core import versions
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         stack.ensure(args.stack)
         stack.become(["pulumi", "preview", "--stack", args.stack, *further])
     for name in STACKS:
-        needs.fetch(replace(needs.of(name), tools=("pulumi",), chart=False))
+        needs.fetch(replace(needs.of(name), tools=("pulumi",), charts=()))
     codes = {name: from_nothing(name, further) for name in STACKS}
     for name, code in codes.items():
         say(f"preview of {name}: {'ok' if code == 0 else 'failed'}")
@@ -69,26 +71,34 @@ def from_nothing(name: str, further: list[str]) -> int:
         create = ["pulumi", "--cwd", str(folder), "stack", "init", name, "--secrets-provider", "passphrase"]
         run_program([*create, "--non-interactive"], env=env, timeout=stack.TIMEOUT)
         command = ["pulumi", "preview", "--stack", name, "--config-file", str(folder / f"Pulumi.{name}.yaml")]
-        code = show([*command, *chart_for(name, folder), *further], cwd=paths.ROOT, env=env)
+        code = show([*command, *charts_for(name, folder), *further], cwd=paths.ROOT, env=env)
     say(f"{name} took {time.monotonic() - start:.1f} s")
     return code
 
 
-def chart_for(name: str, folder: Path) -> list[str]:
-    """Return the options for Argo CD's chart: none when the stack needs none, or when the chart is here.
+def charts_for(name: str, folder: Path) -> list[str]:
+    """Return the options for a stack's charts: none for those that are here.
 
     What a preview shows of a Helm Release is its values; the engine only insists on a chart of that version. So where
     there is none, and no way to fetch it, an empty one takes its place.
 
     Args:
         name: the stack.
+        folder: where empty ones are made.
+    """
+    return [option for each in needs.of(name).charts for option in chart_for(each, folder)]
+
+
+def chart_for(wanted: versions.Chart, folder: Path) -> list[str]:
+    """Return the option for a chart; none when it is here.
+
+    Args:
+        wanted: the chart.
         folder: where an empty one is made.
     """
-    if not needs.of(name).chart:
-        return []
     try:
-        chart.ensure()
+        chart.ensure(wanted)
     except LabError as error:
-        say(f"previewing with an empty chart in place of {chart.NAME}, which is not here: {error.what}")
-        return ["--config", f"{PROJECT}:argocdChart={chart.stand_in(folder)}"]
+        say(f"previewing with an empty chart in place of {wanted.archive}, which is not here: {error.what}")
+        return ["--config", f"{PROJECT}:{wanted.setting}={chart.stand_in(folder, wanted)}"]
     return []

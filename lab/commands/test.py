@@ -1,9 +1,9 @@
 """Run every tier of tests whose tools are here, and say of each what ran, or why it was skipped.
 
 Only what is here is used: `make setup` fetches what the further tiers need. A tier that could run and did not, because
-it has no tests or one of them skipped itself, is a failure. With --tier, a tier that can't run is one, too. The one
-thing that no command can fetch is the project's own past: an unpacked archive or a shallow clone does without the few
-tests that need it, and the summary says so.
+it has no tests or one of them skipped itself, is a failure. With --tier, a tier that can't run is one, too. The
+things that no command can fetch are the project's own past, which an unpacked archive or a shallow clone does without,
+and an add-on's image on a machine without a network: the few tests that need them are left out, which the summary says.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
+from components.core import versions
 from components.core.run import CommandError, show
 from lab.commands import lint
 from lab.host import chart, needs, paths, tools
@@ -28,10 +29,17 @@ if TYPE_CHECKING:
 # pytest's word for "nothing was collected": https://docs.pytest.org/en/stable/reference/exit-codes.html
 NO_TESTS: Final = 5
 SLOWEST: Final = 10  # how many tests' times are shown
-# How the reason of a test begins that skips itself for want of that.
+# How the reason of a test begins that skips itself for want of that: what no command of ours can fetch.
 HISTORY: Final = "needs the history of the project's Git repository"
+OFFLINE: Final = "needs what the offline folder and Docker do not have"
+LEFT_OUT: Final = (HISTORY, OFFLINE)
 PREVIEW: Final = needs.Needs(
-    part="", tools=("pulumi",), plugins=("command", "docker", "kubernetes"), docker=False, chart=True, provider=None
+    part="",
+    tools=("pulumi",),
+    plugins=("command", "docker", "kubernetes"),
+    docker=False,
+    charts=(versions.ARGOCD_CHART,),
+    provider=None,
 )
 
 
@@ -124,15 +132,16 @@ def judge(report: Path, code: int) -> tuple[str, list[str]]:
     failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     # Expected failures are in the report as skipped, too; they ran.
     skips = [(case, e) for case in cases for e in case.findall("skipped") if e.get("type") != "pytest.xfail"]
-    skipped = [case for case, element in skips if not element.get("message", "").startswith(HISTORY)]
+    skipped = [case for case, element in skips if not element.get("message", "").startswith(LEFT_OUT)]
     problems = []
     if failed or code:
         problems.append(f"{len(failed)} failed (pytest's code {code})")
     if skipped:
         problems.append(f"skipped although all that they need is here: {', '.join(map(_name, skipped))}")
     counts = f"{len(cases) - len(failed) - len(skips)} passed"
-    if left_out := len(skips) - len(skipped):
-        counts += f", {left_out} left out: {HISTORY}"
+    for reason in LEFT_OUT:
+        if left_out := sum(element.get("message", "").startswith(reason) for _, element in skips):
+            counts += f", {left_out} left out: {reason}"
     return counts, problems
 
 
@@ -147,8 +156,9 @@ def _lines(checks: Sequence[needs.Check]) -> list[str]:
 
 
 def _missing(wanted: needs.Needs) -> list[str]:
-    if chart.offline():
-        chart.ensure()
+    for each in versions.CHARTS:
+        if chart.offline(each):
+            chart.ensure(each)
     return _lines(needs.checks(wanted))
 
 
@@ -164,7 +174,7 @@ def missing_for_k3d() -> list[str]:
 
 def missing_for_vagrant() -> list[str]:
     """Return what the labs of p1 and p2 need and is not here. Any provider will do."""
-    found = needs.checks(replace(PREVIEW, chart=False, provider="docker"))
+    found = needs.checks(replace(PREVIEW, charts=(), provider="docker"))
     providers = [needs.engine(), *(needs.program(name) for name, _ in needs.PROVIDERS.values())]
     if not any(check.ok for check in providers):
         found.append(needs.Check(name="a provider for Vagrant", found="no VirtualBox, libvirt or Docker", fix="-"))

@@ -89,6 +89,7 @@ def of_manifests(folder: Path, shown: str = p3.MANIFESTS) -> Iterator[Finding]:
     its = objects.of_folder(folder, shown)
     yield from schemas.findings(its)
     yield from references.findings(its, [names.APP_NAMESPACE])
-    yield from references.project(its, names.APP_NAMESPACE)
+    sealed = project.stack_config("p3", paths.ROOT)[f"{PROJECT}:sealedSecrets"] == "true"
+    yield from references.project(its, names.APP_NAMESPACE, sealed=sealed)
     yield from invariants.of_manifests(its)
     yield from references.tags(folder, shown)

@@ -1,14 +1,14 @@
-"""Argo CD's Helm chart, fetched once and kept, so that a preview and an air-gapped machine need no repository."""
+"""Helm charts, fetched once and kept, so that a preview and an air-gapped machine need no repository."""
 
 from __future__ import annotations
 
 import filecmp
 import shutil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import yaml
 
-from components.core import versions
+from components.core.settings import PROJECT
 from components.gitops import chart as charts
 from lab.host import paths
 from lab.host.console import say
@@ -17,58 +17,68 @@ from lab.host.fetch import download, sha256
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAME: Final = f"{versions.ARGOCD_CHART}-{versions.ARGOCD_CHART_VERSION}.tgz"
-KEPT: Final = paths.ROOT / charts.KEPT / NAME
+    from components.core.versions import Chart
 
 
-def offline() -> Path | None:
-    """Return the chart in the offline folder, or None when there is none."""
+def kept(wanted: Chart) -> Path:
+    """Return where a chart is kept."""
+    return paths.ROOT / charts.KEPT / wanted.archive
+
+
+def offline(wanted: Chart) -> Path | None:
+    """Return a chart in the offline folder, or None when there is none."""
     folder = paths.offline()
-    path = folder / "charts" / NAME if folder else None
+    path = folder / "charts" / wanted.archive if folder else None
     return path if path and path.is_file() else None
 
 
-def is_kept() -> bool:
-    """Tell whether the chart is here: the official archive, or the one that the offline folder has."""
-    if not KEPT.exists():
+def is_kept(wanted: Chart) -> bool:
+    """Tell whether a chart is here: the official archive, or the one that the offline folder has."""
+    here = kept(wanted)
+    if not here.exists():
         return False
-    own = offline()
+    own = offline(wanted)
     if own:
-        return filecmp.cmp(own, KEPT, shallow=False) and charts.record(KEPT).is_file()
-    return sha256(KEPT) == versions.ARGOCD_CHART_SHA256
+        return filecmp.cmp(own, here, shallow=False) and charts.record(here).is_file()
+    return sha256(here) == wanted.sha256
 
 
-def ensure() -> None:
-    """Bring the chart to .lab/charts: from the offline folder as it is, or else from the official address.
+def ensure(wanted: Chart) -> None:
+    """Bring a chart to .lab/charts: from the offline folder as it is, or else from the official address.
+
+    Args:
+        wanted: the pinned one.
 
     Raises:
         LabError: it can't be fetched, or is not the expected file.
     """
-    if is_kept():
+    if is_kept(wanted):
         return
-    if own := offline():
+    here = kept(wanted)
+    if own := offline(wanted):
         say(f"using {own}")
-        KEPT.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(own, KEPT)
+        here.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(own, here)
         # The program holds it to this, for it is not the official one.
-        charts.record(KEPT).write_text(f"{sha256(KEPT)}\n", encoding="utf-8")
+        charts.record(here).write_text(f"{sha256(here)}\n", encoding="utf-8")
         return
-    what = f"the chart {versions.ARGOCD_CHART} {versions.ARGOCD_CHART_VERSION}"
-    way = f"pulumi config set iot:argocdChart PATH --stack p3, with a {NAME} or its unpacked folder"
-    download(what, versions.ARGOCD_CHART_URL, versions.ARGOCD_CHART_SHA256, KEPT, instead=[way])
+    what = f"the chart {wanted.name} {wanted.version}"
+    way = f"pulumi config set {PROJECT}:{wanted.setting} PATH, with a {wanted.archive} or its unpacked folder"
+    download(what, wanted.url, wanted.sha256, here, instead=[way])
 
 
-def stand_in(folder: Path) -> Path:
-    """Make a chart of the pinned name and version without anything in it: enough for a preview, and for nothing else.
+def stand_in(folder: Path, wanted: Chart) -> Path:
+    """Make a chart of a pinned name and version without anything in it: enough for a preview, and for nothing else.
 
     Args:
         folder: where it is made.
+        wanted: the chart whose place it takes.
 
     Returns:
         The chart's folder.
     """
-    chart = folder / versions.ARGOCD_CHART
+    chart = folder / wanted.name
     (chart / "templates").mkdir(parents=True)
-    metadata = {"apiVersion": "v2", "name": versions.ARGOCD_CHART, "version": versions.ARGOCD_CHART_VERSION}
+    metadata = {"apiVersion": "v2", "name": wanted.name, "version": wanted.version}
     (chart / "Chart.yaml").write_text(yaml.safe_dump(metadata), encoding="utf-8")
     return chart

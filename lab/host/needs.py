@@ -68,7 +68,7 @@ class Needs:
         tools: those of ``tools.TOOLS``.
         plugins: those of Pulumi, by name.
         docker: whether a Docker engine.
-        chart: whether Argo CD's chart.
+        charts: those of Helm that are not set to others.
         provider: Vagrant's provider; None when there are no machines.
     """
 
@@ -76,7 +76,7 @@ class Needs:
     tools: tuple[str, ...]
     plugins: tuple[str, ...]
     docker: bool
-    chart: bool
+    charts: tuple[versions.Chart, ...]
     provider: str | None
 
 
@@ -106,7 +106,7 @@ def of(stack: str, arguments: Sequence[str] = ()) -> Needs:
             tools=("pulumi", "kubectl") if own_cluster else ("pulumi", "k3d", "kubectl"),
             plugins=("command", "docker", "kubernetes"),
             docker=not (own_cluster and setting("appImage")),
-            chart=not setting("argocdChart"),
+            charts=tuple(each for each in versions.CHARTS if _wants(each, setting)),
             provider=None,
         )
     provider = setting("vagrantProvider")
@@ -116,9 +116,15 @@ def of(stack: str, arguments: Sequence[str] = ()) -> Needs:
         tools=("pulumi",),
         plugins=("command",) if part == "p1" else ("command", "docker", "kubernetes"),
         docker=builds or provider == "docker",
-        chart=False,
+        charts=(),
         provider=provider,
     )
+
+
+def _wants(wanted: versions.Chart, setting: Callable[[str], str]) -> bool:
+    """Tell whether a stack of p3 needs a chart, and names none of its own."""
+    used = wanted is versions.ARGOCD_CHART or setting("sealedSecrets") == "true"
+    return used and not setting(wanted.setting)
 
 
 def _overrides(arguments: Sequence[str]) -> dict[str, str]:
@@ -137,8 +143,7 @@ def checks(needs: Needs) -> list[Check]:
     """Return a check per need, all asked at the same time."""
     fetched: list[Callable[[], Check]] = [partial(tool, tools.TOOLS[name]) for name in needs.tools]
     fetched += [partial(plugin, name) for name in needs.plugins]
-    if needs.chart:
-        fetched.append(argocd_chart)
+    fetched += [partial(kept_chart, each) for each in needs.charts]
     return _ask(fetched) + host_checks(needs)
 
 
@@ -201,10 +206,10 @@ def plugin(name: str) -> Check:
     return Check(name=f"plugin {name}", wanted=versions.PULUMI_PLUGINS[name], found=found, fix=fix)
 
 
-def argocd_chart() -> Check:
-    """Check the kept chart."""
-    found = str(chart.KEPT.relative_to(paths.ROOT)) if chart.is_kept() else ""
-    return Check(name="chart", wanted=chart.NAME, found=found, fix="" if found else "make setup fetches it")
+def kept_chart(wanted: versions.Chart) -> Check:
+    """Check a kept chart."""
+    found = str(chart.kept(wanted).relative_to(paths.ROOT)) if chart.is_kept(wanted) else ""
+    return Check(name="chart", wanted=wanted.archive, found=found, fix="" if found else "make setup fetches it")
 
 
 def fetch(wanted: Needs) -> None:
@@ -215,8 +220,8 @@ def fetch(wanted: Needs) -> None:
     """
     tools.ensure(list(wanted.tools))
     plugins.ensure(wanted.plugins)
-    if wanted.chart:
-        chart.ensure()
+    for each in wanted.charts:
+        chart.ensure(each)
 
 
 def host(wanted: Needs) -> None:

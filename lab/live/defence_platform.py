@@ -16,6 +16,7 @@ from components.core import kube, names
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.gitops import application_status, gitea
+from components.gitops.application import KINDS, SEALED
 from components.gitops.environments import ACCOUNTS, CONTROLLER, DEVELOPER, HEADS, QUOTA, RELEASER, REPOSITORY
 from lab.live import answers, application, argocd, environments, git, manifest_tags, pipeline
 from lab.live.defence import Point, expect
@@ -60,7 +61,7 @@ def _environment(outputs: Mapping[str, Any], config: Path, each: Environment) ->
     name = each.name
     yield Point(f"{name}: its namespace enforces the restricted Pod Security Standard", partial(_level, outputs, each))
     yield Point(f"{name}: its namespace has a quota", partial(_quota, outputs, each))
-    words = f"{name}: its project allows one repository, one namespace, two kinds"
+    words = f"{name}: its project allows one repository, one namespace, the kinds of an app"
     yield Point(words, partial(_project, outputs, config, name))
     yield Point(
         f"{name}: its Application is in its project, and follows {each.branch}", partial(_follows, config, each)
@@ -146,7 +147,8 @@ def _project(outputs: Mapping[str, Any], config: Path, name: str) -> str:
     expect(followed["destination"]["namespace"], name, "the namespace")
     expect(spec.get("clusterResourceWhitelist") or [], [], "what it may bring for a whole cluster")
     kinds = sorted(each["kind"] for each in spec["namespaceResourceWhitelist"])
-    return expect(", ".join(kinds), "Deployment, Service", "the kinds")
+    wanted = [kind for _, kind in (*KINDS, *([SEALED] if outputs.get("sealing") else []))]
+    return expect(", ".join(kinds), ", ".join(sorted(wanted)), "the kinds")
 
 
 def _spec(config: Path, name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ BASE: Final = "base"  # the folder that all environments have in common
 SETTLE: Final = 10.0  # seconds until it has taken in what was pushed last
 MERGE: Final = 30.0  # seconds until Git knows whether something can be merged
 OPEN: Final = "?state=open&limit=50"
+SEAL: Final = "Seal"  # the first word of what brings a sealed secret
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,13 +170,20 @@ def submit(outputs: Mapping[str, Any], environment: Environment, clone: git.Clon
 
     Raises:
         RejectedError: somebody else has pushed to the branch since the clone was made.
-        LabError: it can't be pushed.
+        LabError: it can't be pushed, or would take the place of what waits for an approval.
     """
     if not environment.approvals:
         clone.push()
         return None
-    clone.push(environment.request)
     mine, there = server(outputs, DEVELOPER), pull_request(outputs, environment)
+    if there and there.title != title and SEAL in (there.title.partition(" ")[0], title.partition(" ")[0]):
+        # A newer promotion takes the place of one that waits. A sealed value is not in it, and would be lost.
+        raise LabError(
+            f"{there.title!r} waits for an approval in {environment.name}",
+            why=f"one change of it waits at a time: {there.url}",
+            fix=f"make approve ENV={environment.name}, or close it there, and run this again",
+        )
+    clone.push(environment.request)
     if there:
         return _pull_request(mine.ask("PATCH", f"{_api()}/pulls/{there.number}", {"title": title}).json)
     asked = {"head": environment.request, "base": environment.branch, "title": title}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from components.core import versions
 from components.docker.container import PROJECT_LABEL
 from lab.host import chart
 
@@ -89,10 +90,13 @@ class Lab:
         self._settings.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
     def use_kept_chart(self) -> None:
-        """Use the chart that `make setup` has kept, or the one of the offline folder; otherwise it is downloaded."""
-        found = [path for path in (chart.KEPT, chart.offline()) if path and path.is_file()]
-        if found:
-            self.set("argocdChart", str(found[0]))
+        """Use the charts that `make setup` has kept, or those of the offline folder; others are downloaded."""
+        sealed = yaml.safe_load(self._settings.read_text(encoding="utf-8"))["config"].get("iot:sealedSecrets")
+        # What an older version does not know, it refuses.
+        for each in versions.CHARTS if sealed else (versions.ARGOCD_CHART,):
+            found = [path for path in (chart.kept(each), chart.offline(each)) if path and path.is_file()]
+            if found:
+                self.set(each.setting, str(found[0]))
 
     def run(
         self, *command: str, timeout: float = UP, check: bool = True, given: str = ""

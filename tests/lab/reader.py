@@ -24,12 +24,12 @@ def has(*words: str) -> Callable[[str], bool]:
     return lambda said: all(word in said for word in words)
 
 
-def lines(page: str, *, but: str = "") -> list[tuple[str, str, list[str]]]:
+def lines(page: str, *, but: tuple[str, ...] = ()) -> list[tuple[str, str, list[str]]]:
     """Return what a page tells people to type into a lab that is up: a line, what is typed into it, and the remarks.
 
     Args:
         page: its path.
-        but: leave out the lines that are this one.
+        but: leave out these lines.
     """
     found: list[tuple[str, str, list[str]]] = []
     for command in pages.commands(page, pages.LAB):
@@ -37,13 +37,18 @@ def lines(page: str, *, but: str = "") -> list[tuple[str, str, list[str]]]:
         if IN_MACHINE.match(command.line):
             line, given, earlier = found.pop()
             found.append((line, f"{given}{command.line}\n", earlier + remarks))
-        elif command.line != but:
+        elif command.line not in but:
             found.append((command.line, "", remarks))
     return found
 
 
 def read(
-    lab: Lab, page: str, shown: Mapping[str, Callable[[str], bool]], names: Mapping[str, str], *, but: str = ""
+    lab: Lab,
+    page: str,
+    shown: Mapping[str, Callable[[str], bool]],
+    names: Mapping[str, str],
+    *,
+    but: tuple[str, ...] = (),
 ) -> None:
     """Type what a page says; each command has to work, and what the page remarks on it has to hold.
 
@@ -52,7 +57,7 @@ def read(
         page: its path.
         shown: what each remark means, told what the command has printed. Every remark of the page is in it.
         names: what the page calls otherwise than the lab does, and what it is there.
-        but: leave out the lines that are this one.
+        but: leave out these lines.
     """
     typed = lines(page, but=but)
     assert {remark for _, _, remarks in typed for remark in remarks} == set(shown)

@@ -35,6 +35,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "gitPorts": [19005],
     "registryPort": 0,
     "ci": False,
+    "sealedSecrets": False,
     "appImage": f"{IMAGE}:v1",
     "clusters": {},
     "environments": ENVIRONMENTS,

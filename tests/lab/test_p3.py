@@ -125,7 +125,7 @@ def test_what_the_readme_says_of_a_lab_that_is_up_can_be_typed(lab: Lab) -> None
         "of Argo CD and of Git": reader.has(outputs["argocdPassword"], outputs["gitPassword"]),
         "changes the tag in Git; a few seconds later the app answers v2": lambda _: message() == "v2",
     }
-    reader.read(lab, "README.md", shown, NAMES, but="make destroy")
+    reader.read(lab, "README.md", shown, NAMES, but=("make destroy",))
     lab.command("release", "v1")
 
 

@@ -5,7 +5,9 @@ The tests run in their order on one lab.
 
 from __future__ import annotations
 
+import base64
 import json
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +18,9 @@ from components.core import versions
 from components.core.errors import LabError
 from components.gitops.environments import CI, DEVELOPER, RELEASER, VIEWER
 from components.k3d import volumes
-from lab.live import argocd, environments, git, pipeline
+from lab.commands.test import OFFLINE
+from lab.host import chart, paths
+from lab.live import argocd, environments, git, pipeline, sealing
 from tests.lab import reader
 from tests.lab.lab import Lab, answer, docker_things, eventually, left
 
@@ -57,6 +61,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "environments": ENVIRONMENTS,
 }
 DEPLOYMENT: Final = "namespace=dev&resourceName=flask-app&version=v1&kind=Deployment&group=apps"
+PAGE: Final = "docs/platform.md"
 API: Final = "/repos/iot/gitops"
 
 
@@ -77,6 +82,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
     """Bring the platform up, and down again whatever has happened."""
     made = Lab(tmp_path_factory.mktemp("platform"), "platform", SETTINGS)
     made.use_kept_chart()
+    if not sealed():
+        made.set("sealedSecrets", "false")
     try:
         made.shell("make up")
         yield made
@@ -90,6 +97,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
             ["docker", "image", "rm", "--force", *there()["images"]],
         ):
             made.run(*command, check=False)
+
+
+def sealed() -> bool:
+    """Tell whether what reads sealed secrets can be had: without it, the rest is tried all the same."""
+    wanted = versions.SEALED_SECRETS_CHART
+    if not paths.offline():
+        return True
+    image = subprocess.run(
+        ["docker", "image", "inspect", versions.SEALED_SECRETS_IMAGE], capture_output=True, check=False
+    )
+    return image.returncode == 0 and bool(chart.offline(wanted) or chart.is_kept(wanted))
+
+
+needs_sealed = pytest.mark.skipif(not sealed(), reason=f"{OFFLINE}: {versions.SEALED_SECRETS_IMAGE} and its chart")
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +273,12 @@ def test_what_the_page_says_can_be_typed_and_holds(lab: Lab) -> None:
         "version, commit, since when, approved by whom": reader.has("approved by releaser"),
         "all that is promised here, a line per point": reader.has("points hold"),
     }
-    reader.read(lab, "docs/platform.md", shown, {})
+    secrets = {
+        "without a pipe it is asked for": reader.has("dev has the Secret database"),
+        "what the app's pods can read": reader.has("Opaque"),
+    }
+    without = () if sealed() else tuple(line for line, _, remarks in reader.lines(PAGE) if {*remarks} & {*secrets})
+    reader.read(lab, PAGE, shown | (secrets if sealed() else {}), {}, but=without)
     run_("v2", "v2", "v1")
 
 
@@ -569,6 +595,62 @@ def merge(outputs: dict[str, Any], files: dict[str, str], folder: Path) -> None:
     environments.approve(outputs, request)
 
 
+# --- secrets in Git --------------------------------------------------------------------------------------------------
+
+
+def secret(lab: Lab, environment: str, cluster: str = "") -> str:
+    """Return the value that pods of an environment can read, or what kubectl says instead."""
+    where = f" CLUSTER={cluster}" if cluster else ""
+    path = "jsonpath={.data.password}"
+    done = lab.shell(f"make kubectl{where} ARGS='-n {environment} get secret database -o {path}'", check=False)
+    return base64.b64decode(done.stdout).decode() if done.returncode == 0 else done.stderr
+
+
+@needs_sealed
+def test_a_sealed_secret_is_read_in_the_environment_that_it_is_for_alone(lab: Lab, outputs: dict[str, Any]) -> None:
+    lab.shell("make seal NAME=database KEY=password ENV=dev", given="for dev\n")
+    assert secret(lab, "dev") == "for dev"
+    assert "not found" in secret(lab, "staging")
+    staging = environments.remote(outputs, environments.find(outputs, "staging"))
+    with git.cloned(environments.remote(outputs, environments.find(outputs, "dev"))) as dev:
+        text = (dev.root / "overlays/dev/sealed-database.yaml").read_text(encoding="utf-8")
+        assert "for dev" not in text
+    with git.cloned(staging) as clone:
+        sealing.write(clone.root / "overlays/staging", "staging", "database", "password", encrypted(text))
+        clone.commit("Take dev's secret to staging")
+        clone.push()
+    eventually("staging says why", lambda: "no key could decrypt" in unsealed(lab), lambda: unsealed(lab))
+    assert "not found" in secret(lab, "staging")
+    lab.shell("make rollback ENV=staging")
+
+
+@needs_sealed
+@pytest.mark.parametrize(("namespace", "answer_"), [("dev", "yes"), ("argocd", "no"), ("kube-system", "no")])
+def test_what_unseals_may_touch_the_secrets_of_environments_alone(lab: Lab, namespace: str, answer_: str) -> None:
+    who = "--as=system:serviceaccount:sealed-secrets:sealed-secrets"
+    done = lab.shell(f"make kubectl ARGS='auth can-i create secrets -n {namespace} {who}'", check=False)
+    assert done.stdout.strip() == answer_
+
+
+def encrypted(text: str) -> str:
+    return str(yaml.safe_load(text)["spec"]["encryptedData"]["password"])
+
+
+def unsealed(lab: Lab) -> str:
+    what = "-n staging get sealedsecret database -o jsonpath={.status.conditions}"
+    return lab.shell(f"make kubectl ARGS='{what}'", check=False).stdout
+
+
+@needs_sealed
+def test_a_secret_of_production_needs_an_approval_and_is_in_its_cluster_alone(lab: Lab) -> None:
+    said = lab.shell("make seal NAME=database KEY=password ENV=prod", given="for prod").stdout
+    assert "waits for an approval" in said
+    assert "not found" in secret(lab, "prod", "prod")
+    assert "waits for an approval in prod" in fails(lab, "printf x | make seal NAME=database KEY=other ENV=prod")
+    lab.shell("make approve ENV=prod")
+    eventually("prod has it", lambda: secret(lab, "prod", "prod") == "for prod", lambda: secret(lab, "prod", "prod"))
+
+
 # --- the second cluster ----------------------------------------------------------------------------------------------
 
 
@@ -650,12 +732,27 @@ def test_a_second_cluster_that_is_lost_comes_back_in_the_version_that_was_synced
 def test_a_fourth_environment_is_one_entry_and_lost_clusters_come_back_in_the_versions_of_git(lab: Lab) -> None:
     run_("v2", "v2", "v2")
     lab.run("k3d", "cluster", "delete", CLUSTER, PROD)
+    lab.set("sealingKeys", 2)
     more = {"qa": {"port": PORTS["qa"], "after": "dev"}, "prod": ENVIRONMENTS["prod"] | {"port": PORTS["other"]}}
     lab.set("environments", ENVIRONMENTS | more)
     lab.shell("make up")
     assert [version(each) for each in ("dev", "staging", "other", "qa")] == ["v2", "v2", "v2", "v1"]
     lab.shell("make promote TO=qa")
     assert version("qa") == "v2"
+
+
+@needs_sealed
+def test_lost_clusters_have_their_secrets_again_and_a_further_key_leaves_them_readable(lab: Lab) -> None:
+    assert (secret(lab, "dev"), secret(lab, "prod", "prod")) == ("for dev", "for prod")
+    lab.shell("make seal NAME=database KEY=password ENV=dev", given="with the second key")
+    assert secret(lab, "dev") == "with the second key"
+
+
+@needs_sealed
+def test_no_sealing_key_is_in_the_state_in_plain_text(lab: Lab) -> None:
+    state = lab.run("pulumi", "stack", "export", "--stack", "platform").stdout
+    assert "BEGIN CERTIFICATE" in state
+    assert "PRIVATE KEY" not in state
 
 
 def test_no_password_is_in_the_state_in_plain_text(lab: Lab) -> None:
@@ -672,6 +769,9 @@ def test_destroy_in_the_middle_of_a_job_leaves_nothing_and_keeps_what_was_pushed
     eventually("a job runs", lambda: bool(jobs()), lambda: str(there()["containers"]))
     said = lab.shell("make destroy")
     assert "kept what was pushed to Git" in said.stdout + said.stderr
+    keys = sorted((lab.folder / ".lab" / "backups" / "sealing-keys").glob("*.pem"))
+    assert [each.name.rpartition("-")[0] for each in keys] == ([f"{CLUSTER}-1", f"{CLUSTER}-2"] if sealed() else [])
+    assert all("BEGIN ENCRYPTED PRIVATE KEY" in each.read_text(encoding="utf-8") for each in keys)
     after = there()
     after["volumes"] -= {*VOLUMES, REGISTRY}
     assert left(before, after) == {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from components.core import versions
 from tests.preview.project import Project, stub_chart
 
 if TYPE_CHECKING:
@@ -27,5 +28,6 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an archive that can take the place of Argo CD's chart in a preview."""
-    return stub_chart(tmp_path_factory.mktemp("chart"))
+    """Return an archive that can take the place of Argo CD's chart in a preview; those of the others are beside it."""
+    folder = tmp_path_factory.mktemp("chart")
+    return {each: stub_chart(folder, each) for each in versions.CHARTS}[versions.ARGOCD_CHART]

@@ -118,6 +118,11 @@ class Project:
         done = self.pulumi("config", "set", "--stack", stack, "--path", f"iot:{key}", kind, "--", value)
         assert done.code == 0, done.all
 
+    def use_charts(self, stack: str, chart: Path) -> None:
+        """Have a stack use stand-ins for charts: this one for Argo CD's, and those beside it for the others."""
+        for each in versions.CHARTS:
+            self.set(stack, each.setting, str(chart.with_name(each.archive)))
+
     def preview(self, stack: str) -> Answer:
         """Preview a stack."""
         return self.pulumi("preview", "--stack", stack)
@@ -138,17 +143,17 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def stub_chart(folder: Path) -> Path:
-    """Write an archive of a chart with the name and version of Argo CD's, and one ConfigMap in it; return its path."""
-    chart = folder / versions.ARGOCD_CHART
+def stub_chart(folder: Path, wanted: versions.Chart = versions.ARGOCD_CHART) -> Path:
+    """Write an archive with the name and version of a pinned chart, and one ConfigMap in it; return its path."""
+    chart = folder / wanted.name
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text(
-        f"apiVersion: v2\nname: {versions.ARGOCD_CHART}\nversion: {versions.ARGOCD_CHART_VERSION}\n", encoding="utf-8"
+        f"apiVersion: v2\nname: {wanted.name}\nversion: {wanted.version}\n", encoding="utf-8"
     )
     (chart / "templates" / "stub.yaml").write_text(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: stub\n", encoding="utf-8"
     )
-    path = folder / f"{versions.ARGOCD_CHART}-{versions.ARGOCD_CHART_VERSION}.tgz"
+    path = folder / wanted.archive
     with tarfile.open(path, "w:gz") as archive:
-        archive.add(chart, arcname=versions.ARGOCD_CHART)
+        archive.add(chart, arcname=wanted.name)
     return path

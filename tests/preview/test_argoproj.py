@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.core.versions import ARGOCD_CHART
 from devtools.checks import schemas
 from lab.host import chart
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.preview
 
 def definition(kind: str) -> dict[str, Any]:
     """Return the schema of a kind in the chart that is kept."""
-    with tarfile.open(chart.KEPT) as archive:
+    with tarfile.open(chart.kept(ARGOCD_CHART)) as archive:
         file = archive.extractfile(f"argo-cd/templates/crds/crd-{kind.lower()}.yaml")
         assert file
         text = file.read().decode()
@@ -44,7 +45,7 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any], where: str) -> lis
 
 @pytest.mark.parametrize("kind", ["Application", "AppProject"])
 def test_every_field_is_one_of_the_charts(kind: str) -> None:
-    ours = yaml.safe_load(schemas.ARGOPROJ.read_text(encoding="utf-8"))[kind]["properties"]["spec"]
+    ours = yaml.safe_load(schemas.OTHERS["argoproj.io"][1].read_text(encoding="utf-8"))[kind]["properties"]["spec"]
     theirs = definition(kind)["properties"]["spec"]
     assert differences(ours, theirs, "spec") == []
     # What the chart asks for, the short schema asks for too.

@@ -60,7 +60,7 @@ class Reader:
             self._stacks.add(stack)
             self._project.create(stack)
             if stack in {"p3", "platform"}:
-                self._project.set(stack, "argocdChart", str(self._chart))
+                self._project.use_charts(stack, self._chart)
         if target == "up":
             said: Answer = self._project.pulumi("preview", "--stack", stack, *shlex.split(given.pop("ARGS", "")))
             assert said.code == 0, f"{line}\n{said.all}"

@@ -32,7 +32,7 @@ kubernetes.core.v1.Pod("wrong", metadata={"name": "wrong", "namespace": "kube-sy
 def test_a_stack_keeps_the_rules(project: Project, chart: Path, stack: str) -> None:
     project.create(stack)
     if stack == "p3":
-        project.set(stack, "argocdChart", str(chart))
+        project.use_charts(stack, chart)
     said = project.pulumi("preview", "--stack", stack, *PACK)
     assert said.code == 0, said.all
     assert "iot@v" in said.out

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.preview
 def test_the_engine_knows_resources_by_the_recorded_urns(project: Project, chart: Path, stack: str) -> None:
     project.create(stack)
     if stack == "p3":
-        project.set(stack, "argocdChart", str(chart))
+        project.use_charts(stack, chart)
     found = {step["urn"] for step in project.plan(stack)["steps"]}
     record = json.loads(golden.path(stack).read_text(encoding="utf-8"))
     recorded = {urn for urn, options in record.items() if not options.get("read")}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-GOOD = f"apiVersion: v2\nname: argo-cd\nversion: {versions.ARGOCD_CHART_VERSION}\n"
+GOOD = f"apiVersion: v2\nname: argo-cd\nversion: {versions.ARGOCD_CHART.version}\n"
 
 
 def folder(path: Path, metadata: str = GOOD) -> Path:
@@ -37,15 +37,15 @@ def archive(path: Path, metadata: str = GOOD, name: str = "argo-cd/Chart.yaml") 
 
 
 def test_without_a_local_chart_it_is_the_official_one(tmp_path: Path) -> None:
-    chart = charts.argocd(None, tmp_path)
+    chart = charts.find(versions.ARGOCD_CHART, None, tmp_path)
 
-    assert (chart.name, chart.version) == ("argo-cd", versions.ARGOCD_CHART_VERSION)
+    assert (chart.name, chart.version) == ("argo-cd", versions.ARGOCD_CHART.version)
     assert chart.repository == "https://argoproj.github.io/argo-helm"
 
 
 def kept(root: Path) -> Path:
     """Write an archive where one is kept that was copied from the offline folder."""
-    path = archive(root / ".lab" / "charts" / f"argo-cd-{versions.ARGOCD_CHART_VERSION}.tgz")
+    path = archive(root / ".lab" / "charts" / f"argo-cd-{versions.ARGOCD_CHART.version}.tgz")
     charts.record(path).write_text(hashlib.sha256(path.read_bytes()).hexdigest(), encoding="utf-8")
     return path
 
@@ -59,21 +59,21 @@ def test_a_kept_chart_that_is_not_what_was_fetched_is_refused(tmp_path: Path, *,
         charts.record(path).unlink()
 
     with pytest.raises(LabError, match=r"is not the chart that was fetched.*make setup"):
-        charts.argocd(None, tmp_path)
+        charts.find(versions.ARGOCD_CHART, None, tmp_path)
 
 
 def test_the_kept_chart_is_used_when_there_is_one(tmp_path: Path) -> None:
     kept(tmp_path)
-    chart = charts.argocd(None, tmp_path)
+    chart = charts.find(versions.ARGOCD_CHART, None, tmp_path)
 
-    assert chart.name == f"./.lab/charts/argo-cd-{versions.ARGOCD_CHART_VERSION}.tgz"
+    assert chart.name == f"./.lab/charts/argo-cd-{versions.ARGOCD_CHART.version}.tgz"
     assert chart.repository is None
 
 
 @pytest.mark.parametrize("kind", [folder, archive])
 def test_a_local_chart_wins_as_a_folder_or_an_archive(tmp_path: Path, kind: type) -> None:
-    archive(tmp_path / ".lab" / "charts" / f"argo-cd-{versions.ARGOCD_CHART_VERSION}.tgz")
-    chart = charts.argocd(kind(tmp_path / "mine"), tmp_path)
+    archive(tmp_path / ".lab" / "charts" / f"argo-cd-{versions.ARGOCD_CHART.version}.tgz")
+    chart = charts.find(versions.ARGOCD_CHART, kind(tmp_path / "mine"), tmp_path)
 
     assert (chart.name, chart.repository) == ("./mine", None)
 
@@ -81,14 +81,14 @@ def test_a_local_chart_wins_as_a_folder_or_an_archive(tmp_path: Path, kind: type
 def test_a_chart_outside_the_project_keeps_its_path(tmp_path: Path) -> None:
     local = archive(tmp_path / "elsewhere.tgz")
 
-    assert charts.argocd(local, tmp_path / "project").name == str(local)
+    assert charts.find(versions.ARGOCD_CHART, local, tmp_path / "project").name == str(local)
 
 
 @pytest.mark.parametrize(
     ("metadata", "found"),
     [
         ("name: argo-cd\nversion: 9.0.0\n", "argo-cd 9.0.0"),
-        (f"name: argo\nversion: {versions.ARGOCD_CHART_VERSION}\n", f"argo {versions.ARGOCD_CHART_VERSION}"),
+        (f"name: argo\nversion: {versions.ARGOCD_CHART.version}\n", f"argo {versions.ARGOCD_CHART.version}"),
         ("name: argo-cd\nversion: 1.0\n", "argo-cd 1.0"),
     ],
 )
@@ -96,10 +96,10 @@ def test_another_chart_or_version_is_refused_with_the_right_one(tmp_path: Path, 
     local = folder(tmp_path / "chart", metadata)
 
     with pytest.raises(LabError) as caught:
-        charts.argocd(local, tmp_path)
+        charts.find(versions.ARGOCD_CHART, local, tmp_path)
     assert str(caught.value) == (
-        f"{local} is the chart {found}. argo-cd {versions.ARGOCD_CHART_VERSION} was expected. "
-        f"Fix: get {versions.ARGOCD_CHART_URL}."
+        f"{local} is the chart {found}. argo-cd {versions.ARGOCD_CHART.version} was expected. "
+        f"Fix: get {versions.ARGOCD_CHART.url}."
     )
 
 
@@ -136,7 +136,7 @@ def test_what_is_no_chart_is_refused_in_one_line(tmp_path: Path, make: type) -> 
     local = make(tmp_path / "chart.tgz")
 
     with pytest.raises(LabError) as caught:
-        charts.argocd(local, tmp_path)
+        charts.find(versions.ARGOCD_CHART, local, tmp_path)
     message = str(caught.value)
     assert message.startswith(f"{local} is not a Helm chart")
     assert "Fix: " in message

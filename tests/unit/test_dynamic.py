@@ -49,6 +49,10 @@ RECORDED = {
         "gASVSQAAAAAAAACMF2NvbXBvbmVudHMuY29yZS5keW5hbWljlIwIUHJvdmlkZXKUk5QpgZR9lIwHc3Vi"
         "amVjdJSMDXJvdXRlLWFuc3dlcnOUc2Iu"
     ),
+    "sealing-key": (
+        "gASVRwAAAAAAAACMF2NvbXBvbmVudHMuY29yZS5keW5hbWljlIwIUHJvdmlkZXKUk5QpgZR9lIwHc3Vi"
+        "amVjdJSMC3NlYWxpbmcta2V5lHNiLg=="
+    ),
     "transfer": (
         "gASVRAAAAAAAAACMF2NvbXBvbmVudHMuY29yZS5keW5hbWljlIwIUHJvdmlkZXKUk5QpgZR9lIwHc3ViamVjdJSMCHRyYW5zZmVylHNiLg=="
     ),

@@ -112,7 +112,7 @@ def test_an_environment_can_change_its_own_namespace_alone(made: graph.Graph, na
     assert project["destinations"] == [{"server": server, "namespace": name}]
     assert project["sourceRepos"] == ["http://git.iot.internal:3000/iot/gitops.git"]
     assert project["clusterResourceWhitelist"] == []
-    assert {each["kind"] for each in project["namespaceResourceWhitelist"]} == {"Deployment", "Service"}
+    assert {each["kind"] for each in project["namespaceResourceWhitelist"]} == {"Deployment", "Service", "SealedSecret"}
     labels = inputs_of(made, "Namespace", name)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
@@ -148,7 +148,7 @@ def test_what_git_brings_is_in_the_project_of_its_own_name(made: graph.Graph) ->
 
 
 def test_accounts_take_the_administrators_place(made: graph.Graph, build: Callable[..., graph.Graph]) -> None:
-    (release,) = made.of_type("kubernetes:helm.sh/v3:Release")
+    release = made.named("argocd-release")
     configs = release.inputs["values"]["configs"]
     assert configs["cm"]["admin.enabled"] == "false"
     assert {key: value for key, value in configs["cm"].items() if key.startswith("accounts.")} == {
@@ -178,7 +178,7 @@ def test_who_may_sync_what_needs_an_approval_may_not_sync_the_rest() -> None:
 def test_one_password_is_for_both_argocd_and_git(made: graph.Graph) -> None:
     given = made.named("gitea-server").inputs["passwords"]
     assert given["developer"] == {"secret": f"{graph.STAND_IN}-value-of-accounts-developer"}
-    secret = str(made.of_type("kubernetes:helm.sh/v3:Release")[0].inputs["values"]["configs"]["secret"])
+    secret = str(made.named("argocd-release").inputs["values"]["configs"]["secret"])
     assert f"{graph.STAND_IN}-bcrypt-of-accounts-developer" in secret
     assert f"{graph.STAND_IN}-value-of-accounts-developer" not in secret
 
@@ -197,7 +197,7 @@ def test_argocd_has_the_rights_that_an_environment_needs_in_its_cluster_and_no_o
         if set(rule["verbs"]) - {"get", "list", "watch"}
         for each in rule["resources"]
     }
-    assert changes == {"deployments", "services"}
+    assert changes == {"deployments", "services", "sealedsecrets"}
     seen = {each for rule in role.inputs["rules"] for each in rule["resources"]}
     assert not seen & {"secrets", "serviceaccounts", "pods/exec", "*"}
 
@@ -252,7 +252,7 @@ def existing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> graph.Graph:
 def test_what_argocd_made_in_an_existing_cluster_goes_after_its_way_in(existing: graph.Graph) -> None:
     left = existing.named("cluster-prod-prod-left")
     assert left.inputs["delete"].endswith("components.gitops.leave_namespace")
-    assert left.inputs["environment"]["KINDS"] == "Deployment Service"
+    assert left.inputs["environment"]["KINDS"] == "Deployment Service SealedSecret"
     # What depends on it is deleted before it: Argo CD would otherwise make it once more.
     assert left.urn in existing.named("cluster-prod-cluster").depends_on
     assert left.urn not in existing.named("cluster-prod-prod-role").depends_on

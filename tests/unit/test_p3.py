@@ -422,7 +422,7 @@ def test_the_release_is_named_pinned_atomic_and_bounded(any_p3: graph.Graph) -> 
     assert (inputs["name"], inputs["namespace"], inputs["version"]) == (
         "argocd",
         "argocd",
-        versions.ARGOCD_CHART_VERSION,
+        versions.ARGOCD_CHART.version,
     )
     assert inputs["atomic"] is True
     assert inputs["timeout"] == 600

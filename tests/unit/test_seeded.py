@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from components.core import versions
+from components.gitops import chart as charts
 from components.parts import p3
 from devtools.checks import files
 from lab.commands import validate
@@ -202,7 +203,7 @@ FILES: Final = [
     (files.DOCKERFILE, "USER 10001:10001", "USER root", "runs as root"),
     (files.DOCKERFILE, "USER 10001:10001\n", "", "runs as root"),
     (files.SCRIPT, 'matches "$part" "$2" ||', "false &&", "without comparing"),
-    (files.VERSIONS, versions.ARGOCD_CHART_SHA256, versions.ARGOCD_CHART_SHA256[1:], "is no SHA-256"),
+    (files.VERSIONS, versions.ARGOCD_CHART.sha256, versions.ARGOCD_CHART.sha256[1:], "is no SHA-256"),
 ]
 
 
@@ -223,12 +224,12 @@ def test_a_chart_with_another_hash_is_found(tmp_path: Path) -> None:
     for name in (files.DOCKERFILE, files.SCRIPT, files.VERSIONS):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text((paths.ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
-    chart = tmp_path / files.CHART
+    chart = tmp_path / charts.KEPT / versions.ARGOCD_CHART.archive
     chart.parent.mkdir(parents=True)
     chart.write_bytes(b"another one")
     (found,) = files.findings(tmp_path)
     assert found.where.startswith(f"{files.VERSIONS}:")
-    assert "ARGOCD_CHART_SHA256" in found.what
+    assert "the sha256 of argo-cd" in found.what
 
 
 def test_nothing_is_wrong_with_the_files() -> None:

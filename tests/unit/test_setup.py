@@ -23,6 +23,7 @@ from tests.site import link_commands, write_command
 
 ROOT: Final = Path(__file__).parents[2]
 SALT: Final = "encryptionsalt: v1:abc=:v1:def\n"
+CHART: Final = versions.ARGOCD_CHART
 STACK_FILE: Final = "config:\n  iot:part: p3\n"
 
 
@@ -49,7 +50,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         monkeypatch.setattr(paths, name, path)
     monkeypatch.setattr(local, "STACKS", lab / "state" / ".pulumi" / "stacks" / "iot")
-    monkeypatch.setattr(chart, "KEPT", lab / "charts" / chart.NAME)
     return folder
 
 
@@ -469,19 +469,20 @@ def test_a_failed_installation_of_docker_is_an_error(
 
 def test_p3_needs_docker_k3d_and_the_chart(project: Path) -> None:
     found = needs.of("p3")
-    assert (found.tools, found.docker, found.chart, found.provider) == (("pulumi", "k3d", "kubectl"), True, True, None)
+    assert (found.tools, found.docker, found.provider) == (("pulumi", "k3d", "kubectl"), True, None)
+    assert found.charts == (CHART,)
 
 
 def test_p3_on_an_own_cluster_needs_no_k3d(project: Path) -> None:
     text = "config:\n  iot:kubeconfig: /k\n  iot:appImage: me/app:v1\n  iot:argocdChart: /c.tgz\n"
     (project / "Pulumi.p3.yaml").write_text(text, encoding="utf-8")
     found = needs.of("p3")
-    assert (found.tools, found.docker, found.chart) == (("pulumi", "kubectl"), False, False)
+    assert (found.tools, found.docker, found.charts) == (("pulumi", "kubectl"), False, ())
 
 
 def test_p1_needs_vagrant_and_neither_docker_nor_k3d(project: Path) -> None:
     found = needs.of("p1")
-    assert (found.tools, found.docker, found.chart, found.provider) == (("pulumi",), False, False, "virtualbox")
+    assert (found.tools, found.docker, found.charts, found.provider) == (("pulumi",), False, (), "virtualbox")
 
 
 @pytest.mark.parametrize(
@@ -543,7 +544,7 @@ def test_the_doctor_is_content_when_everything_is_there(
     }.items():
         write_command(path, name, said)
     offline_chart(project)
-    chart.ensure()
+    chart.ensure(CHART)
     assert doctor.run(arguments()) == 0, capsys.readouterr().out
 
 
@@ -594,28 +595,28 @@ def test_pulumi_fetches_plugins_from_the_mirror_unless_told_otherwise(
 def offline_chart(project: Path) -> Path:
     """Put a chart into the offline folder, and return it."""
     paths.OFFLINE_DEFAULT.joinpath("charts").mkdir(parents=True)
-    own = paths.OFFLINE_DEFAULT / "charts" / chart.NAME
+    own = paths.OFFLINE_DEFAULT / "charts" / CHART.archive
     own.write_bytes(b"a chart of the user's own")
     return own
 
 
 def test_the_offline_folders_chart_is_used_as_it_is_and_kept(project: Path) -> None:
     own = offline_chart(project)
-    chart.ensure()
-    assert chart.KEPT.read_bytes() == own.read_bytes()
-    assert chart.is_kept()
+    chart.ensure(CHART)
+    assert chart.kept(CHART).read_bytes() == own.read_bytes()
+    assert chart.is_kept(CHART)
 
 
 def test_a_changed_chart_in_the_offline_folder_is_taken_anew(project: Path) -> None:
     own = offline_chart(project)
-    chart.ensure()
+    chart.ensure(CHART)
     own.write_bytes(b"another one")
-    assert not chart.is_kept()
-    chart.ensure()
-    assert chart.KEPT.read_bytes() == b"another one"
+    assert not chart.is_kept(CHART)
+    chart.ensure(CHART)
+    assert chart.kept(CHART).read_bytes() == b"another one"
 
 
 def test_a_chart_that_is_not_the_official_one_is_not_taken_for_it(project: Path) -> None:
-    chart.KEPT.parent.mkdir(parents=True)
-    chart.KEPT.write_bytes(b"left by an offline folder that is gone")
-    assert not chart.is_kept()
+    chart.kept(CHART).parent.mkdir(parents=True)
+    chart.kept(CHART).write_bytes(b"left by an offline folder that is gone")
+    assert not chart.is_kept(CHART)

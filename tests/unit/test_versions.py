@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def strings(value: Any) -> list[str]:  # noqa: ANN401 - a constant of any form
         return [value]
     if isinstance(value, dict):
         return [each for item in value.values() for each in strings(item)]
+    if isinstance(value, versions.Chart):
+        return strings(asdict(value))
     return [each for item in value for each in strings(item)] if isinstance(value, tuple) else []
 
 
@@ -123,12 +126,16 @@ def test_images_are_pinned_and_checksums_are_checksums() -> None:
             match = IMAGE.fullmatch(value)
             assert match, name
             assert match["tag"] not in (None, "latest"), name
+        if isinstance(value, versions.Chart):
+            assert SHA256.fullmatch(value.sha256), name
+            assert value.version in value.url
         if name.endswith("_SHA256"):
             assert all(SHA256.fullmatch(each) for each in strings(value)), name
 
 
 def test_no_two_checksums_are_the_same() -> None:
     sums = [each for name, value in constants().items() if name.endswith("_SHA256") for each in strings(value)]
+    sums += [each.sha256 for each in versions.CHARTS]
 
     assert len(sums) == len(set(sums)) >= 4
 
@@ -145,7 +152,7 @@ def test_a_version_or_checksum_is_in_no_other_file() -> None:
     numbers = {match for each in exact for match in re.findall(r"\d+\.\d+\.\d+|[0-9a-f]{64}", each)}
     # Nothing but versions.PULUMI and what comes with it is a plain number, which other things may have too.
     numbers -= set(versions.PULUMI_PLUGINS.values())
-    assert {versions.K3D, versions.KUBECTL, versions.ARGOCD_CHART_VERSION} <= numbers
+    assert {versions.K3D, versions.KUBECTL, versions.ARGOCD_CHART.version} <= numbers
 
     assert len(files()) > 40
     found = [
