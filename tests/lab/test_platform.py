@@ -598,12 +598,18 @@ def merge(outputs: dict[str, Any], files: dict[str, str], folder: Path) -> None:
 # --- secrets in Git --------------------------------------------------------------------------------------------------
 
 
+def kubectl(lab: Lab, *arguments: str, cluster: str = "") -> str:
+    """Return what kubectl says in one of the clusters, or why it does not."""
+    which = ["--cluster", cluster] if cluster else []
+    done = lab.command("kubectl", *which, "--", *arguments, check=False)
+    return (done.stdout or done.stderr).strip()
+
+
 def secret(lab: Lab, environment: str, cluster: str = "") -> str:
     """Return the value that pods of an environment can read, or what kubectl says instead."""
-    where = f" CLUSTER={cluster}" if cluster else ""
-    path = "jsonpath={.data.password}"
-    done = lab.shell(f"make kubectl{where} ARGS='-n {environment} get secret database -o {path}'", check=False)
-    return base64.b64decode(done.stdout).decode() if done.returncode == 0 else done.stderr
+    what = ["get", "secret", "database", f"--namespace={environment}", "--output=jsonpath={.data.password}"]
+    said = kubectl(lab, *what, cluster=cluster)
+    return said if "not found" in said else base64.b64decode(said).decode()
 
 
 @needs_sealed
@@ -628,8 +634,7 @@ def test_a_sealed_secret_is_read_in_the_environment_that_it_is_for_alone(lab: La
 @pytest.mark.parametrize(("namespace", "answer_"), [("dev", "yes"), ("argocd", "no"), ("kube-system", "no")])
 def test_what_unseals_may_touch_the_secrets_of_environments_alone(lab: Lab, namespace: str, answer_: str) -> None:
     who = "--as=system:serviceaccount:sealed-secrets:sealed-secrets"
-    done = lab.shell(f"make kubectl ARGS='auth can-i create secrets -n {namespace} {who}'", check=False)
-    assert done.stdout.strip() == answer_
+    assert kubectl(lab, "auth", "can-i", "create", "secrets", f"--namespace={namespace}", who) == answer_
 
 
 def encrypted(text: str) -> str:
@@ -637,8 +642,8 @@ def encrypted(text: str) -> str:
 
 
 def unsealed(lab: Lab) -> str:
-    what = "-n staging get sealedsecret database -o jsonpath={.status.conditions}"
-    return lab.shell(f"make kubectl ARGS='{what}'", check=False).stdout
+    what = ["get", "sealedsecret", "database", "--namespace=staging", "--output=jsonpath={.status.conditions}"]
+    return kubectl(lab, *what)
 
 
 @needs_sealed
