@@ -82,26 +82,40 @@ def reachable(
         port: of their containers.
         opts: of the NetworkPolicies.
     """
-    rules = {
-        "deny": kubernetes.networking.v1.NetworkPolicySpecArgs(
-            pod_selector=kubernetes.meta.v1.LabelSelectorArgs(), policy_types=["Ingress"]
-        ),
-        "allow": kubernetes.networking.v1.NetworkPolicySpecArgs(
-            pod_selector=kubernetes.meta.v1.LabelSelectorArgs(match_labels=pods),
-            policy_types=["Ingress"],
-            ingress=[
-                kubernetes.networking.v1.NetworkPolicyIngressRuleArgs(
-                    ports=[kubernetes.networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")]
-                )
-            ],
-        ),
-    }
-    return [
-        kubernetes.networking.v1.NetworkPolicy(
-            f"{name}-{rule}",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=f"ingress-{rule}", namespace=of.metadata.name),
-            spec=spec,
-            opts=opts,
-        )
-        for rule, spec in rules.items()
-    ]
+    allowed = kubernetes.networking.v1.NetworkPolicySpecArgs(
+        pod_selector=kubernetes.meta.v1.LabelSelectorArgs(match_labels=pods),
+        policy_types=["Ingress"],
+        ingress=[
+            kubernetes.networking.v1.NetworkPolicyIngressRuleArgs(
+                ports=[kubernetes.networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")]
+            )
+        ],
+    )
+    return [closed(name, of, opts), _policy(name, "allow", of, allowed, opts)]
+
+
+def closed(
+    name: str, of: kubernetes.core.v1.Namespace, opts: pulumi.ResourceOptions
+) -> kubernetes.networking.v1.NetworkPolicy:
+    """Let nothing into a namespace.
+
+    Args:
+        name: what the resource's name begins with.
+        of: the namespace.
+        opts: of the NetworkPolicy.
+    """
+    nothing = kubernetes.networking.v1.NetworkPolicySpecArgs(
+        pod_selector=kubernetes.meta.v1.LabelSelectorArgs(), policy_types=["Ingress"]
+    )
+    return _policy(name, "deny", of, nothing, opts)
+
+
+def _policy(
+    name: str,
+    rule: str,
+    of: kubernetes.core.v1.Namespace,
+    spec: kubernetes.networking.v1.NetworkPolicySpecArgs,
+    opts: pulumi.ResourceOptions,
+) -> kubernetes.networking.v1.NetworkPolicy:
+    metadata = kubernetes.meta.v1.ObjectMetaArgs(name=f"ingress-{rule}", namespace=of.metadata.name)
+    return kubernetes.networking.v1.NetworkPolicy(f"{name}-{rule}", metadata=metadata, spec=spec, opts=opts)

@@ -25,6 +25,15 @@ SEALED: Final = ("bitnami.com", "SealedSecret")  # and this, where something rea
 WAIT: Final = "components.gitops.wait_application"
 
 
+def kinds(*, sealed: bool) -> tuple[tuple[str, str], ...]:
+    """Return what Git may bring, by API group.
+
+    Args:
+        sealed: whether something reads sealed secrets.
+    """
+    return (*KINDS, SEALED) if sealed else KINDS
+
+
 @dataclass(frozen=True, kw_only=True)
 class GitOpsProjectArgs:
     """What one project may do.

@@ -10,6 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.core import names, pods
 from components.core.random_secret import RandomSecret
+from components.gitops.release import release
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,18 +87,12 @@ class ArgoCd(pulumi.ComponentResource):
             string_data={"auth": redis_password.value},
             opts=args.cluster.inside(self, depends_on=[namespace]),
         )
-        self.release = kubernetes.helm.v3.Release(
+        configs = chart_configs(args.poll_interval, tuple(args.accounts), args.policy) | {"secret": secret}
+        self.release = release(
             f"{name}-release",
-            name=names.ARGOCD,
-            namespace=names.ARGOCD,
-            chart=args.chart.name,
-            version=args.chart.version,
-            repository_opts=(
-                kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart.repository) if args.chart.repository else None
-            ),
-            values=chart_values(args.node_port, args.poll_interval)
-            | {"configs": chart_configs(args.poll_interval, tuple(args.accounts), args.policy) | {"secret": secret}},
-            atomic=True,
+            names.ARGOCD,
+            args.chart,
+            chart_values(args.node_port, args.poll_interval) | {"configs": configs},
             timeout=args.timeout,
             opts=args.cluster.inside(self, depends_on=[namespace, redis, *args.images]),
         )

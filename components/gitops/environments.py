@@ -13,14 +13,13 @@ from components.core import names
 from components.core.settings import EMBEDDED_BRANCH
 from components.gitops.application import (
     IN_CLUSTER,
-    KINDS,
-    SEALED,
     GitOpsApp,
     GitOpsAppArgs,
     GitOpsProject,
     GitOpsProjectArgs,
     application_spec,
     healthy,
+    kinds,
 )
 from components.gitops.git_server import READER, Repository, Rule
 from components.gitops.gitea import ALL, OWNER
@@ -242,10 +241,6 @@ class EnvironmentsArgs:
     sealing: Sealing | None = None
 
 
-def _kinds(args: EnvironmentsArgs) -> tuple[tuple[str, str], ...]:
-    return (*KINDS, SEALED) if args.sealing else KINDS
-
-
 class Environments(pulumi.ComponentResource):
     """Environments that Git describes and can't widen the rights of.
 
@@ -285,7 +280,7 @@ class Environments(pulumi.ComponentResource):
                     namespaces=inside_it,
                     argocd=args.cluster,
                     release=args.argocd,
-                    kinds=_kinds(args),
+                    kinds=kinds(sealed=bool(args.sealing)),
                 ),
                 pulumi.ResourceOptions(parent=self),
             )
@@ -347,7 +342,7 @@ class Environments(pulumi.ComponentResource):
                 argocd=args.argocd,
                 target=further.cluster if further else args.cluster,
                 server=further.server if further else IN_CLUSTER,
-                kinds=_kinds(args),
+                kinds=kinds(sealed=bool(args.sealing)),
             ),
             pulumi.ResourceOptions(parent=self),
         )

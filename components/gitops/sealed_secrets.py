@@ -13,6 +13,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.core import names, pods, versions
+from components.gitops.release import release
 from components.gitops.sealing_key import SealingKey
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ class SealingKeys(pulumi.ComponentResource):
 
     Attributes:
         keys: all of them.
-        certificate: of the last one, as PEM.
     """
 
     def __init__(
@@ -53,8 +53,7 @@ class SealingKeys(pulumi.ComponentResource):
             # One after the other: the controller takes the youngest for the one to seal with.
             after = pulumi.ResourceOptions(parent=self, depends_on=self.keys[-1:])
             self.keys.append(SealingKey(f"{name}-{number}", f"{of}-{number}", after, restore=restore))
-        self.certificate = self.keys[-1].certificate
-        self.register_outputs({"certificate": self.certificate})
+        self.register_outputs({"certificate": self.keys[-1].certificate})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +63,12 @@ class SealedSecretsArgs:
     Attributes:
         cluster: the cluster.
         namespaces: where it reads them, by the resources that make them.
-        keys: what it reads them with.
-        chart: where the Helm chart comes from.
-        images: makes what has to be there before its image can run, as part of a component.
-        timeout: seconds until it has to be ready.
+        sealing: what it reads them with, and where it comes from.
     """
 
     cluster: Cluster
     namespaces: Mapping[str, pulumi.Resource]
-    keys: list[SealingKey]
-    chart: Chart
-    images: Callable[[str, Cluster, pulumi.Resource], list[pulumi.Resource]]
-    timeout: int
+    sealing: Sealing
 
 
 class SealedSecrets(pulumi.ComponentResource):
@@ -90,16 +83,10 @@ class SealedSecrets(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SealedSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:gitops:SealedSecrets", name, {"namespaces": sorted(args.namespaces)}, opts)
+        sealing = args.sealing
         namespace = pods.namespace(f"{name}-namespace", names.SEALED_SECRETS, args.cluster, self)
         inside = args.cluster.inside(self, depends_on=[namespace])
-        closed = kubernetes.networking.v1.NetworkPolicy(
-            f"{name}-ingress-deny",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name="ingress-deny", namespace=names.SEALED_SECRETS),
-            spec=kubernetes.networking.v1.NetworkPolicySpecArgs(
-                pod_selector=kubernetes.meta.v1.LabelSelectorArgs(), policy_types=["Ingress"]
-            ),
-            opts=inside,
-        )
+        closed = pods.closed(f"{name}-ingress", namespace, inside)
         keys = [
             kubernetes.core.v1.Secret(
                 f"{name}-key-{number}",
@@ -110,24 +97,18 @@ class SealedSecrets(pulumi.ComponentResource):
                 string_data={"tls.crt": key.certificate, "tls.key": key.private_key},
                 opts=inside,
             )
-            for number, key in enumerate(args.keys, start=1)
+            for number, key in enumerate(sealing.keys, start=1)
         ]
-        images = args.images(name, args.cluster, self)
+        images = sealing.images(name, args.cluster, self)
         # The controller reads its keys when it starts.
-        known = pulumi.Output.all(*[key.certificate for key in args.keys]).apply(_digest)
+        known = pulumi.Output.all(*[key.certificate for key in sealing.keys]).apply(_digest)
         self.ready: list[pulumi.Resource] = [
-            kubernetes.helm.v3.Release(
+            release(
                 f"{name}-release",
-                name=names.SEALED_SECRETS,
-                namespace=names.SEALED_SECRETS,
-                chart=args.chart.name,
-                version=args.chart.version,
-                repository_opts=(
-                    kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart.repository) if args.chart.repository else None
-                ),
-                values=chart_values(sorted(args.namespaces)) | {"podAnnotations": {"iot/sealing-keys": known}},
-                atomic=True,
-                timeout=args.timeout,
+                names.SEALED_SECRETS,
+                sealing.chart,
+                chart_values(sorted(args.namespaces)) | {"podAnnotations": {"iot/sealing-keys": known}},
+                timeout=sealing.timeout,
                 opts=args.cluster.inside(
                     self, depends_on=[namespace, closed, *keys, *args.namespaces.values(), *images]
                 ),
@@ -143,7 +124,7 @@ class Sealing:
     Attributes:
         keys: what they are read with.
         chart: where the Helm chart comes from.
-        images: as in ``SealedSecretsArgs``.
+        images: makes what has to be there before the controller's image can run, as part of a component.
         timeout: seconds until a controller has to be ready.
     """
 
@@ -163,14 +144,7 @@ class Sealing:
             parent: the component that it belongs to.
             name: of the cluster; empty for Argo CD's own.
         """
-        args = SealedSecretsArgs(
-            cluster=cluster,
-            namespaces=namespaces,
-            keys=self.keys,
-            chart=self.chart,
-            images=self.images,
-            timeout=self.timeout,
-        )
+        args = SealedSecretsArgs(cluster=cluster, namespaces=namespaces, sealing=self)
         return SealedSecrets(f"sealed-{name}".rstrip("-"), args, pulumi.ResourceOptions(parent=parent)).ready
 
 

@@ -16,7 +16,7 @@ from components.docker.image import AppImage, AppImageArgs, package_index
 from components.gitops import chart as charts
 from components.gitops import environments, git_server, manifests, rescue
 from components.gitops.accounts import Accounts
-from components.gitops.application import KINDS, SEALED, GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
+from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs, kinds
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
 from components.gitops.environments import Environments, EnvironmentsArgs, FurtherCluster
 from components.gitops.git_server import READER, REPOSITORY, GitRepository, GitServer, GitServerArgs, Repository
@@ -149,7 +149,7 @@ def _one_app(  # noqa: PLR0913 - what there is of the stack
             app=names.APP,
             port=APP_PORT,
             argocd=argo.release,
-            kinds=(*KINDS, SEALED) if sealing else KINDS,
+            kinds=kinds(sealed=bool(sealing)),
         ),
     )
     reads = sealing.into(cluster, {names.APP_NAMESPACE: project.namespace}, project) if sealing else []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import versions
 from components.core.settings import IMAGE
 from components.gitops import manifests
-from components.gitops.application import KINDS, SEALED
+from components.gitops.application import SEALED, kinds
 from devtools.checks import Finding
 from policy.rules import Resource, pod, pod_at
 
@@ -154,10 +154,10 @@ def project(objects: Sequence[Object], namespace: str, *, sealed: bool = False) 
         namespace: the one of the project.
         sealed: whether the stack reads sealed secrets.
     """
-    kinds = (*KINDS, SEALED) if sealed else KINDS
+    allowed = kinds(sealed=sealed)
     for each in objects:
         kind, found = each.content.get("kind"), _namespace(each)
-        if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in kinds:
+        if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in allowed:
             told = "name it in KINDS of components/gitops/application.py, or let Pulumi make it"
             if kind == SEALED[1]:
                 told = "pulumi config set iot:sealedSecrets true"

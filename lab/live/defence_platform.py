@@ -16,7 +16,7 @@ from components.core import kube, names
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.gitops import application_status, gitea
-from components.gitops.application import KINDS, SEALED
+from components.gitops.application import kinds
 from components.gitops.environments import ACCOUNTS, CONTROLLER, DEVELOPER, HEADS, QUOTA, RELEASER, REPOSITORY
 from lab.live import answers, application, argocd, environments, git, manifest_tags, pipeline
 from lab.live.defence import Point, expect
@@ -146,9 +146,9 @@ def _project(outputs: Mapping[str, Any], config: Path, name: str) -> str:
     expect(spec["destinations"], [followed["destination"]], "the destinations")
     expect(followed["destination"]["namespace"], name, "the namespace")
     expect(spec.get("clusterResourceWhitelist") or [], [], "what it may bring for a whole cluster")
-    kinds = sorted(each["kind"] for each in spec["namespaceResourceWhitelist"])
-    wanted = [kind for _, kind in (*KINDS, *([SEALED] if outputs.get("sealing") else []))]
-    return expect(", ".join(kinds), ", ".join(sorted(wanted)), "the kinds")
+    found = sorted(each["kind"] for each in spec["namespaceResourceWhitelist"])
+    wanted = sorted(kind for _, kind in kinds(sealed=bool(outputs.get("sealing"))))
+    return expect(", ".join(found), ", ".join(wanted), "the kinds")
 
 
 def _spec(config: Path, name: str) -> dict[str, Any]:
