@@ -182,7 +182,12 @@ def helm(release: Node, values: str) -> str:
         values: the file with its values.
     """
     name, namespace = release.inputs["name"], release.inputs["namespace"]
-    known = {names.ARGOCD: versions.ARGOCD_CHART, names.SEALED_SECRETS: versions.SEALED_SECRETS_CHART}
+    known = {
+        names.ARGOCD: versions.ARGOCD_CHART,
+        names.SEALED_SECRETS: versions.SEALED_SECRETS_CHART,
+        names.ROLLOUTS: versions.ROLLOUTS_CHART,
+        names.PROMETHEUS: versions.PROMETHEUS_CHART,
+    }
     # What was kept of it here is nowhere else.
     chart = f"{known[name].name} --repo {known[name].repository}" if name in known else str(release.inputs["chart"])
     rest = f"--version {release.inputs['version']} --values {values} --wait --timeout {release.inputs['timeout']}s"

@@ -15,7 +15,14 @@ from typing import Any, Final
 from components.core import names, versions
 
 # Where this project's objects may be, besides its environments. A new namespace is a decision: it is added here, too.
-NAMESPACES: Final = (names.ARGOCD, names.APP_NAMESPACE, names.WEB_NAMESPACE, names.SEALED_SECRETS)
+NAMESPACES: Final = (
+    names.ARGOCD,
+    names.APP_NAMESPACE,
+    names.WEB_NAMESPACE,
+    names.SEALED_SECRETS,
+    names.ROLLOUTS,
+    names.MONITORING,
+)
 # The AppProjects that Applications are in, besides the environments'; Argo CD's own "default" allows everything.
 PROJECTS: Final = ("iot", "environments")
 # The settings with the node ports of what the program creates. The app's is taken by a manifest in Git.

@@ -7,6 +7,11 @@ from typing import Final
 ARGOCD: Final = "argocd"  # the namespace of Argo CD, and its release
 ARGOCD_ACCOUNT: Final = "argocd-manager"  # Argo CD's in further clusters, as its own `argocd cluster add` names it
 SEALED_SECRETS: Final = "sealed-secrets"  # the namespace of Sealed Secrets' controller, and its release
+ROLLOUTS: Final = "argo-rollouts"  # the namespace of Argo Rollouts' controller, and its release
+MONITORING: Final = "monitoring"  # the namespace of Prometheus, Alertmanager and kube-state-metrics
+PROMETHEUS: Final = "prometheus"  # its release, its Service
+PROMETHEUS_PORT: Final = 9090  # of that Service
+IN_CLUSTER: Final = "in-cluster"  # how Argo CD and metrics call the cluster that Argo CD is in
 APP: Final = "flask-app"  # p3's Application, Deployment and Service
 APP_NAMESPACE: Final = "dev"  # where p3's app runs
 WEB_NAMESPACE: Final = "web"  # where p2's apps run

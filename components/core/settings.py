@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Provider = Literal["virtualbox", "libvirt", "docker"]
+Delivery = Literal["deployment", "canary", "blueGreen"]
 
 PROJECT: Final = "iot"
 PARTS: Final = ("p1", "p2", "p3")
@@ -61,7 +62,8 @@ K3S_SECRETS: Final = (
     "vpn-auth",
 )
 NAME: Final = 32  # characters that a k3d cluster's name has at most
-RESERVED: Final = ("argocd", "default", "environments", "sealed-secrets")  # which no environment can be named
+# Which no environment can be named.
+RESERVED: Final = ("argo-rollouts", "argocd", "default", "environments", "monitoring", "sealed-secrets")
 _CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _PLAIN_TEXT: Final = "a secret, but it is kept in plain text"
@@ -127,7 +129,7 @@ def _with_host(app: object) -> object:
 
 
 def _with_port(environment: object) -> object:
-    known = {"port", "after", "sync", "approvals", "cluster"}
+    known = {"port", "after", "sync", "approvals", "cluster", "delivery"}
     if not isinstance(environment, dict) or not {"port"} <= set(environment) <= known:
         words = 'a port, and after, sync and approvals where there are any, such as {"port": 30011, "after": "dev"}'
         raise PydanticCustomError("expected", words)
@@ -206,6 +208,15 @@ class SealingSettings(BaseModel, frozen=True):
     keys: Whole = Field(alias="sealingKeys", ge=1, le=9)  # what is sealed from now on is sealed with the last one
     chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
         alias="sealedSecretsChart"
+    )
+
+
+class ObservabilitySettings(BaseModel, frozen=True):
+    """What is seen of a stack, and told."""
+
+    wanted: Flag = Field(alias="monitoring", description="true or false")
+    chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
+        alias="prometheusChart"
     )
 
 
@@ -359,6 +370,13 @@ class EnvironmentSettings(BaseModel, frozen=True):
     cluster: str = Field("", strict=True, description="the name of one of iot:clusters")  # empty for Argo CD's own
     # Whether somebody else has to approve a change, which is the releaser; its branch is protected then.
     approvals: int = Field(0, strict=True, ge=0, le=1, description="0 or 1 approval")
+    # How a version takes the place of the one before.
+    delivery: Delivery = Field("deployment", description=f"one of {', '.join(get_args(Delivery))}")
+
+    @property
+    def progressive(self) -> bool:
+        """Whether a version has to prove itself before it takes the place of the one before."""
+        return self.delivery != "deployment"
 
     @property
     def ports(self) -> PortSettings:
@@ -384,6 +402,7 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     argocd_port: _ArgoCdPort
     git: GitSettings
     sealing: SealingSettings
+    observability: ObservabilitySettings
     # What a version goes through, in this order; without any, the app has the one namespace.
     environments: Annotated[tuple[EnvironmentSettings, ...], PlainValidator(_environments)] = Field(
         alias="environments", description="environments by name; names are of lower case letters, digits and -"
@@ -394,6 +413,9 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
     )
     argocd_chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
         alias="argocdChart"
+    )
+    rollouts_chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
+        alias="rolloutsChart"
     )
     poll_interval: Whole = Field(alias="pollInterval", ge=10, le=3600)  # seconds between Argo CD's looks at Git
 

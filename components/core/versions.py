@@ -18,7 +18,7 @@ class Chart:
         version: of the chart, which is not that of what it installs.
         repository: URL.
         release: URL of the folder with its archive.
-        sha256: of the archive.
+        sha256: of the archive; empty where it is not known, and the first one that is fetched is held to.
         setting: the one that names another archive, or a folder, without its namespace.
     """
 
@@ -79,7 +79,34 @@ SEALED_SECRETS_CHART: Final = Chart(
     setting="sealedSecretsChart",
 )
 
-CHARTS: Final = (ARGOCD_CHART, SEALED_SECRETS_CHART)
+# Argo Rollouts: https://github.com/argoproj/argo-rollouts
+ROLLOUTS: Final = "v1.9.0"
+ROLLOUTS_IMAGE: Final = f"quay.io/argoproj/argo-rollouts:{ROLLOUTS}"
+ROLLOUTS_CHART: Final = Chart(
+    name="argo-rollouts",
+    version="2.41.0",
+    repository="https://argoproj.github.io/argo-helm",
+    release="https://github.com/argoproj/argo-helm/releases/download/argo-rollouts-2.41.0",
+    sha256="ff53d617efb369cd07acc595309e7fa73a602576375e0a52a78dab1e2d970df5",
+    setting="rolloutsChart",
+)
+
+# Prometheus: https://github.com/prometheus-community/helm-charts
+# Alertmanager is newer than the one that the chart's own values name.
+PROMETHEUS_IMAGE: Final = "quay.io/prometheus/prometheus:v3.14.0"
+ALERTMANAGER_IMAGE: Final = "quay.io/prometheus/alertmanager:v0.34.2"
+KUBE_STATE_METRICS_IMAGE: Final = "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"
+PROMETHEUS_CHART: Final = Chart(
+    name="prometheus",
+    version="29.27.0",
+    repository="https://prometheus-community.github.io/helm-charts",
+    release="https://github.com/prometheus-community/helm-charts/releases/download/prometheus-29.27.0",
+    # The index of its repository could not be had when this was pinned, and no sum is made up.
+    sha256="",
+    setting="prometheusChart",
+)
+
+CHARTS: Final = (ARGOCD_CHART, SEALED_SECRETS_CHART, ROLLOUTS_CHART, PROMETHEUS_CHART)
 
 # The embedded Git server: https://hub.docker.com/r/gitea/gitea
 GITEA_IMAGE: Final = "docker.gitea.com/gitea:1.27.3-rootless"

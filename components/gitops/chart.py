@@ -61,23 +61,23 @@ def find(wanted: versions.Chart, local: Path | None, root: Path) -> Chart:
 
 
 def record(kept: Path) -> Path:
-    """Return where the SHA-256 of an archive that is not the official one is noted."""
+    """Return where the SHA-256 of an archive is noted that is not the official one, or the first of an unknown one."""
     return kept.with_name(f"{kept.name}.sha256")
 
 
 def noted(kept: Path) -> list[str]:
-    """Return that SHA-256; none for the official archive."""
+    """Return that SHA-256; none for an official archive whose own is known."""
     return record(kept).read_text(encoding="utf-8").split() if record(kept).is_file() else []
 
 
 def _check_content(kept: Path, chart: versions.Chart) -> None:
-    """Stop unless an archive is the official one, or the one of the offline folder as it was when it was copied."""
-    wanted = {chart.sha256, *noted(kept)}
+    """Stop unless an archive is the official one, or the one that was noted when it came here."""
+    wanted = {each for each in (chart.sha256, *noted(kept)) if each}
     found = hashlib.sha256(kept.read_bytes()).hexdigest()
     if found not in wanted:
         raise LabError(
             f"{kept} is not the chart that was fetched: its SHA-256 is {found}",
-            why=f"{' or '.join(sorted(wanted))} was expected",
+            why=f"{' or '.join(sorted(wanted)) or 'one that was noted when it came here'} was expected",
             fix=f"remove it, then `make setup`; a chart of your own: pulumi config set iot:{chart.setting} PATH",
         )
 

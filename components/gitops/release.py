@@ -1,4 +1,4 @@
-"""A Helm Release of ours: one chart in one namespace of its name, taken back whole when it does not come up."""
+"""A Helm Release of ours: one chart in one namespace, taken back whole when it does not come up."""
 
 from __future__ import annotations
 
@@ -15,22 +15,30 @@ if TYPE_CHECKING:
 
 
 def release(  # noqa: PLR0913 - what a Release is told
-    name: str, of: str, chart: Chart, values: Mapping[str, Any], *, timeout: int, opts: pulumi.ResourceOptions
+    name: str,
+    of: str,
+    chart: Chart,
+    values: Mapping[str, Any],
+    *,
+    timeout: int,
+    opts: pulumi.ResourceOptions,
+    namespace: str = "",
 ) -> kubernetes.helm.v3.Release:
     """Make a Release.
 
     Args:
         name: of the resource.
-        of: the Release's own, which is that of its namespace, too.
+        of: the Release's own.
         chart: where its chart comes from.
         values: of the chart.
         timeout: seconds until it has to be ready.
         opts: of the resource.
+        namespace: where it is; empty for the one of its own name.
     """
     return kubernetes.helm.v3.Release(
         name,
         name=of,
-        namespace=of,
+        namespace=namespace or of,
         chart=chart.name,
         version=chart.version,
         repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=chart.repository) if chart.repository else None,

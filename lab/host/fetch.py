@@ -48,7 +48,7 @@ def download(what: str, url: str, checksum: str, target: Path, *, instead: Seque
     Args:
         what: what it is, for messages.
         url: its official address.
-        checksum: its SHA-256, in hexadecimal.
+        checksum: its SHA-256, in hexadecimal; empty where it is not known.
         target: where it goes. Only a file with that checksum is ever put there; a part of it waits beside it.
         instead: what the user can do without this download, for the error.
 
@@ -60,11 +60,13 @@ def download(what: str, url: str, checksum: str, target: Path, *, instead: Seque
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     source = mirrored(url)
+    if not checksum:
+        part.unlink(missing_ok=True)  # nothing tells whether it is whole
     if not (part.exists() and sha256(part) == checksum):
         say(f"fetching {what} from {source}" + (f", from byte {part.stat().st_size} on" if part.exists() else ""))
         _curl(what, source, part, instead)
     found = sha256(part)
-    if found != checksum:
+    if checksum and found != checksum:
         part.unlink()
         raise LabError(
             f"{what} from {source} is not the expected file: its SHA-256 is {found}",

@@ -123,8 +123,14 @@ def of(stack: str, arguments: Sequence[str] = ()) -> Needs:
 
 def _wants(wanted: versions.Chart, setting: Callable[[str], str]) -> bool:
     """Tell whether a stack of p3 needs a chart, and names none of its own."""
-    used = wanted is versions.ARGOCD_CHART or setting("sealedSecrets") == "true"
-    return used and not setting(wanted.setting)
+    used = {
+        versions.ARGOCD_CHART: True,
+        versions.SEALED_SECRETS_CHART: setting("sealedSecrets") == "true",
+        versions.PROMETHEUS_CHART: setting("monitoring") == "true",
+        # The object may be wrong in any way, which the program says.
+        versions.ROLLOUTS_CHART: "canary" in setting("environments") or "blueGreen" in setting("environments"),
+    }
+    return used[wanted] and not setting(wanted.setting)
 
 
 def _overrides(arguments: Sequence[str]) -> dict[str, str]:

@@ -91,9 +91,9 @@ class Lab:
 
     def use_kept_chart(self) -> None:
         """Use the charts that `make setup` has kept, or those of the offline folder; others are downloaded."""
-        sealed = yaml.safe_load(self._settings.read_text(encoding="utf-8"))["config"].get("iot:sealedSecrets")
         # What an older version does not know, it refuses.
-        for each in versions.CHARTS if sealed else (versions.ARGOCD_CHART,):
+        known = yaml.safe_load((self.folder / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+        for each in [one for one in versions.CHARTS if one.setting in known]:
             found = [path for path in (chart.kept(each), chart.offline(each)) if path and path.is_file()]
             if found:
                 self.set(each.setting, str(found[0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,6 +102,19 @@ def test_another_chart_or_version_is_refused_with_the_right_one(tmp_path: Path, 
         f"{local} is the chart {found}. argo-cd {versions.ARGOCD_CHART.version} was expected. "
         f"Fix: get {versions.ARGOCD_CHART.url}."
     )
+
+
+def test_a_chart_whose_checksum_is_not_known_is_held_to_the_one_that_was_noted(tmp_path: Path) -> None:
+    wanted = replace(versions.ARGOCD_CHART, sha256="")
+    kept = tmp_path / charts.KEPT / wanted.archive
+    kept.parent.mkdir(parents=True)
+    archive(kept)
+
+    with pytest.raises(LabError, match="is not the chart that was fetched"):
+        charts.find(wanted, None, tmp_path)
+
+    charts.record(kept).write_text(hashlib.sha256(kept.read_bytes()).hexdigest())
+    assert charts.find(wanted, None, tmp_path).repository is None
 
 
 def truncated(path: Path) -> Path:

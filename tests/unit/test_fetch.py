@@ -77,6 +77,13 @@ def test_a_server_that_serves_no_parts_is_asked_for_the_whole(mirror: Site, tmp_
     assert mirror.asked[-1] == (SERVED, "")
 
 
+def test_a_file_whose_checksum_is_not_known_is_fetched_whole(mirror: Site, tmp_path: Path) -> None:
+    (tmp_path / "tool.part").write_bytes(b"of something else")
+    fetch.download("the tool", URL, "", tmp_path / "tool", instead=INSTEAD)
+    assert (tmp_path / "tool").read_bytes() == BODY
+    assert mirror.asked == [(SERVED, "")]
+
+
 def test_a_wrong_file_is_refused_and_removed(mirror: Site, tmp_path: Path) -> None:
     mirror.files[SERVED] = b"something else"
     with pytest.raises(LabError) as error:
