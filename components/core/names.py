@@ -11,6 +11,7 @@ ROLLOUTS: Final = "argo-rollouts"  # the namespace of Argo Rollouts' controller,
 MONITORING: Final = "monitoring"  # the namespace of Prometheus, Alertmanager and kube-state-metrics
 PROMETHEUS: Final = "prometheus"  # its release, its Service
 PROMETHEUS_PORT: Final = 9090  # of that Service
+PROMETHEUS_NODE_PORT: Final = 30090  # at which further clusters reach it, on the network that they share
 IN_CLUSTER: Final = "in-cluster"  # how Argo CD and metrics call the cluster that Argo CD is in
 APP: Final = "flask-app"  # p3's Application, Deployment and Service
 APP_NAMESPACE: Final = "dev"  # where p3's app runs

@@ -578,6 +578,7 @@ def _check_together(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mis
         yield from _check_git(raw)
         yield from _check_cluster(settings.cluster, raw)
         yield from _check_environments(settings, raw)
+        yield from _check_delivery(settings)
         yield from _check_ci(settings, raw)
     else:
         yield from _check_addresses(settings.machines)
@@ -684,6 +685,18 @@ def _check_environments(settings: Settings, raw: Mapping[str, str]) -> Iterator[
             yield _Mistake("environments", each.cluster, words, others=("clusters",))
         if each.name in RESERVED or each.name.startswith("kube-"):
             yield _Mistake("environments", each.name, "a name that no namespace or Application has yet")
+
+
+def _check_delivery(settings: Settings) -> Iterator[_Mistake]:
+    theirs = {each.name for each in settings.clusters if each.kubeconfig}
+    for each in settings.environments:
+        if each.progressive and each.cluster in theirs:
+            words = f"deployment for {each.name}: what a {each.delivery} takes is made in clusters of k3d alone"
+            yield _Mistake("environments", each.delivery, words, others=("clusters",))
+        if each.delivery == "canary" and not settings.observability.wanted:
+            words = f"true, because the canary of {each.name} is judged by what Prometheus sees"
+            fix = f"pulumi config set {PROJECT}:monitoring true"
+            yield _Mistake("monitoring", "false", words, fix, others=("environments",))
 
 
 def _check_ci(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistake]:

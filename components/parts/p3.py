@@ -20,6 +20,7 @@ from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProjec
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
 from components.gitops.environments import Environments, EnvironmentsArgs, FurtherCluster
 from components.gitops.git_server import READER, REPOSITORY, GitRepository, GitServer, GitServerArgs, Repository
+from components.gitops.rollouts import Delivery
 from components.gitops.sealed_secrets import Sealing, SealingKeys
 from components.k3d import preflight, registry
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     )
 
 CLUSTER: Final = "iot-cluster"  # of the resources; a cluster of another name takes the place of the one before
-MANIFESTS: Final = "manifests/p3"
+MANIFESTS_ROOT: Final = "manifests"
+MANIFESTS: Final = f"{MANIFESTS_ROOT}/p3"
 APP_PORT: Final = 8080  # of its containers, as manifests/p3 has it
 APP_NODE_PORT: Final = 30001  # as manifests/p3 has it
 
@@ -82,7 +84,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
         ),
     )
     passwords = people.passwords if people else {}
-    sealing = _sealing(settings, root, images)
+    sealing, delivery = _sealing(settings, root, images), _delivery(settings, root, images)
     repository, server = _repository(settings, root, argo, passwords)
     if settings.image.ci and server:
         _ci(settings, root, server, beside)
@@ -101,6 +103,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
                 depends_on=ready,
                 timeout=settings.timeout,
                 sealing=sealing,
+                delivery=delivery,
             ),
         )
     else:
@@ -127,6 +130,21 @@ def _sealing(settings: Settings, root: Path, images: _Images) -> Sealing | None:
         chart=chart,
         images=lambda name, cluster, parent: images.into(name, cluster, [versions.SEALED_SECRETS_IMAGE], parent=parent),
         timeout=settings.timeout,
+    )
+
+
+def _delivery(settings: Settings, root: Path, images: _Images) -> Delivery | None:
+    """Return how versions prove themselves, when they have to anywhere."""
+    if not any(each.progressive for each in settings.environments):
+        return None
+    own = f"http://{names.PROMETHEUS}.{names.MONITORING}.svc:{names.PROMETHEUS_PORT}"
+    outside = f"http://k3d-{settings.cluster.name}-server-0:{names.PROMETHEUS_NODE_PORT}"
+    clusters = {"": own, **{each.name: outside for each in settings.further_clusters}}
+    return Delivery(
+        chart=charts.find(versions.ROLLOUTS_CHART, settings.rollouts_chart, root),
+        images=lambda name, cluster, parent: images.into(name, cluster, [versions.ROLLOUTS_IMAGE], parent=parent),
+        timeout=settings.timeout,
+        prometheus=clusters if settings.observability.wanted else {},
     )
 
 
@@ -373,7 +391,17 @@ def _repositories(settings: Settings, root: Path) -> dict[str, Repository]:
         name, first = environments.REPOSITORY, settings.environments[0]
         branch, folder = environments.branch(first), environments.overlay(first)
         begun = environments.repository(
-            settings.environments, base, image, git_server.url(name), servers=_servers(settings), ci=ci
+            settings.environments,
+            base,
+            image,
+            git_server.url(name),
+            servers=_servers(settings),
+            deliveries={
+                each.delivery: manifests.read(root / MANIFESTS_ROOT / environments.delivery(each))
+                for each in settings.environments
+                if each.progressive
+            },
+            ci=ci,
         )
     else:
         name, branch, folder = REPOSITORY, EMBEDDED_BRANCH, settings.git.path.rstrip("/")
@@ -497,6 +525,7 @@ def _outputs(
                 "sync": each.sync,
                 "approvals": each.approvals,
                 "cluster": each.cluster,
+                "delivery": each.delivery,
                 "url": f"{_environment_url(settings, each)}/",
             }
             for each in settings.environments

@@ -20,7 +20,7 @@ from components.gitops import application_status
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
 from lab.live import answers as live
-from lab.live import application, environments, git, manifest_tags, pipeline, stack
+from lab.live import application, environments, git, manifest_tags, pipeline, rollout, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -168,6 +168,7 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     with git.cloned(source) as clone:
         wanted = manifest_tags.one_of(manifest_tags.tags(manifest_tags.read(clone.root / which.path), outputs["image"]))
     last = (status.get("history") or [{}])[-1]
+    proves = _proving(outputs, which) if which.progressive else None
     commit = last.get("revision", "")
     version = live.version(which.url)
     found = f"{version} at commit {commit[: manifest_tags.SHORT] or 'unknown'} of {which.branch}, {state}"
@@ -176,6 +177,7 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     if which.approvals:
         by = environments.approvers(outputs, which, commit or status["sync"].get("revision", ""))
         found += f", approved by {', '.join(by) or 'nobody: its first version'}"
+    found += f", {rollout.shown(proves)}" if proves and proves.found else ""
     request = environments.pull_request(outputs, which) if which.approvals else None
     waits = f"; {request.title!r} waits: make approve ENV={which.name}" if request else ""
     healthy, pending = application_status.is_healthy(status), False
@@ -185,8 +187,16 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     # Nothing but people tries a sync by hand once more.
     tries = f"make approve ENV={which.name}" if which.sync == "manual" and healthy else "wait a moment"
     fix = "" if ok else application_status.hopeless(status) or f"{tries}, or {environments.look(which)}"
+    stopped = rollout.stopped(which, proves) if proves else None
+    if stopped:
+        ok, fix, problems = False, stopped.fix, [*problems, f"{stopped.what} ({stopped.why})"]
     more = "; ".join([found + waits, *problems, *([f"Git has {wanted}"] if version != wanted and not pending else [])])
-    return Line(name=which.name, ok=ok or pending, found=more, fix=fix, value=version)
+    return Line(name=which.name, ok=(ok or pending) and not stopped, found=more, fix=fix, value=version)
+
+
+def _proving(outputs: Mapping[str, Any], which: Environment) -> rollout.Progress:
+    with kube.config_file(environments.kubeconfig(outputs, which.cluster)) as config:
+        return rollout.look(config, which.name)
 
 
 def last_run(outputs: Mapping[str, Any]) -> Line:

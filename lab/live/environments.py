@@ -35,6 +35,7 @@ class Environment:
         approvals: how many a change needs.
         cluster: the further one that it is in; empty for Argo CD's own.
         url: where the app answers.
+        delivery: how a version takes the place of the one before: deployment, canary or blueGreen.
     """
 
     name: str
@@ -45,6 +46,12 @@ class Environment:
     approvals: int
     cluster: str
     url: str
+    delivery: str
+
+    @property
+    def progressive(self) -> bool:
+        """Whether a version has to prove itself before it takes the place of the one before."""
+        return self.delivery != "deployment"
 
     @property
     def request(self) -> str:
@@ -65,7 +72,7 @@ def of(outputs: Mapping[str, Any]) -> list[Environment]:
     """
     return [
         # The engine's JSON has every number as a float; a stack of an earlier version knows no further clusters.
-        Environment(**{"cluster": "", **each, "approvals": int(each["approvals"])})
+        Environment(**{"cluster": "", "delivery": "deployment", **each, "approvals": int(each["approvals"])})
         for each in outputs.get("environments") or []
     ]
 

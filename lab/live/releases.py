@@ -12,7 +12,7 @@ from components.core import kube, versions
 from components.core.errors import LabError
 from components.gitops import manifests
 from lab.host.console import say
-from lab.live import answers, application, environments, git, manifest_tags
+from lab.live import answers, application, environments, git, manifest_tags, rollout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +29,7 @@ MANIFESTS: Final = ", ".join(
     )
 )
 TIMEOUT: Final = 300.0  # seconds until the app must answer: a slow network may have to pull its image
+LOOK: Final = 2.0  # seconds between two looks at what a version has proved
 EVERY: Final = 0.1  # seconds between two looks at the app
 # Seconds in which nothing but the version has to answer: at first, the pods of the version before answer in turns with
 # the new ones, and who asks just after a release would be told the old one.
@@ -48,6 +49,7 @@ class Target:
         of_pods: of the app's cluster, secret.
         application: name of the Application that follows it.
         namespace: where the app is.
+        environment: the environment that this is; None where there are none.
     """
 
     remote: git.Remote
@@ -57,6 +59,7 @@ class Target:
     of_pods: str
     application: str
     namespace: str
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +111,7 @@ def of(outputs: Mapping[str, Any]) -> Target:
         of_pods=outputs["kubeconfig"],
         application=name,
         namespace=namespace,
+        environment=next(iter(environments.of(outputs)), None),
     )
 
 
@@ -126,6 +130,7 @@ def at(outputs: Mapping[str, Any], environment: Environment) -> Target:
         of_pods=environments.kubeconfig(outputs, environment.cluster),
         application=environment.name,
         namespace=environment.name,
+        environment=environment,
     )
 
 
@@ -326,14 +331,23 @@ def wait(target: Target, version: str, timeout: float, config: Path) -> tuple[fl
         When it said so first, and from when on always, in seconds of ``time.monotonic``.
 
     Raises:
-        LabError: it did not within that time; with what the Application says.
+        LabError: it did not within that time, with what the Application says; or it was given up before.
     """
-    begin = time.monotonic()
+    with kube.config_file(target.of_pods) as pods:
+        return _wait(target, version, timeout, config, pods)
+
+
+def _wait(target: Target, version: str, timeout: float, config: Path, pods: Path) -> tuple[float, float]:
+    begin = looked = time.monotonic()
     remind = begin + REMIND
     first = since = None
+    proves = ""
     while True:
         answer = _answer(target.url)
         now = time.monotonic()
+        if target.environment and target.environment.progressive and now > looked + LOOK:
+            proves = _proving(target.environment, pods, version)
+            looked = time.monotonic()
         if answer == version:
             first, since = first or now, since or now
             if now - since >= STEADY:
@@ -343,9 +357,27 @@ def wait(target: Target, version: str, timeout: float, config: Path) -> tuple[fl
             if now - begin > timeout:
                 raise _too_late(target, version, timeout, answer, config)
             if now > remind:
-                say(f"waiting for {target.url} to say {version}, since {now - begin:.0f} s; now: {answer}")
+                how = f" ({proves})" if proves else ""
+                say(f"waiting for {target.url} to say {version}, since {now - begin:.0f} s; now: {answer}{how}")
                 remind += REMIND
         time.sleep(EVERY)
+
+
+def _proving(environment: Environment, pods: Path, version: str) -> str:
+    """Return how far a version is that has to prove itself; empty when that can't be said just now.
+
+    Raises:
+        LabError: it gets no further by itself.
+    """
+    try:
+        progress = rollout.look(pods, environment.name)
+    except LabError as error:
+        return error.what
+    if progress.tag != version:
+        return ""
+    if error := rollout.stopped(environment, progress):
+        raise error
+    return rollout.shown(progress)
 
 
 def _too_late(target: Target, version: str, timeout: float, answer: str, config: Path) -> LabError:
