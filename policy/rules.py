@@ -15,6 +15,7 @@ from typing import Any, Final
 from components.core import names, versions
 
 # Where this project's objects may be, besides its environments. A new namespace is a decision: it is added here, too.
+READING: Final = {"get", "list", "watch"}  # verbs
 NAMESPACES: Final = (
     names.ARGOCD,
     names.APP_NAMESPACE,
@@ -475,16 +476,28 @@ def quantities(resource: Resource, _context: Context) -> Iterator[Problem]:
 
 
 def no_rights(resource: Resource, context: Context) -> Iterator[Problem]:
-    """Give nobody rights in the Kubernetes API, which no pod asks, but Argo CD in an environment's namespace."""
+    """Give nobody rights in the Kubernetes API, which no pod asks, but what acts in an environment's namespace there.
+
+    That is Argo CD, and what has a version prove itself, which looks at the whole cluster besides.
+    """
     if not resource.type.startswith("kubernetes:rbac.authorization.k8s.io/"):
         return
     metadata = _map(resource.inputs.get("metadata"))
-    of_argocd = metadata.get("name") == names.ARGOCD_ACCOUNT and metadata.get("namespace") in context.environments
-    if resource.kind not in {"Role", "RoleBinding"} or not of_argocd:
+    name, where = metadata.get("name"), metadata.get("namespace")
+    acts = name in {names.ARGOCD_ACCOUNT, names.ROLLOUTS_CONTROLLER} and where in context.environments
+    own = name == names.ROLLOUTS_CONTROLLER and where == names.ROLLOUTS
+    looks = name == names.ROLLOUTS and resource.kind in {"ClusterRole", "ClusterRoleBinding"}
+    if not looks and (resource.kind not in {"Role", "RoleBinding"} or not (acts or own)):
         yield ("kind",), f"a {resource.kind} gives rights in the cluster, and no pod here needs any; leave it out"
-    for keys, value in _leaves(resource.inputs.get("rules"), ("rules",)):
-        if value == "*" or value in {"secrets", "serviceaccounts", "roles", "rolebindings"}:
-            yield keys, f"it gives Argo CD rights to {value}; name the kinds that Git may bring"
+    for at, rule in enumerate(_list(resource.inputs.get("rules"))):
+        keys, verbs = ("rules", at), {*_list(_map(rule).get("verbs"))}
+        if looks and verbs - READING:
+            yield (*keys, "verbs"), f"it may {', '.join(sorted(verbs - READING))} in every namespace; leave that out"
+        if _map(rule).get("resourceNames") and not verbs - READING:
+            continue
+        for found, value in _leaves(rule, keys):
+            if value == "*" or value in {"secrets", "serviceaccounts", "roles", "rolebindings"}:
+                yield found, f"it gives rights to {value}; name the kinds that are needed"
 
 
 def narrow_project(resource: Resource, _context: Context) -> Iterator[Problem]:

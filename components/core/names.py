@@ -8,6 +8,7 @@ ARGOCD: Final = "argocd"  # the namespace of Argo CD, and its release
 ARGOCD_ACCOUNT: Final = "argocd-manager"  # Argo CD's in further clusters, as its own `argocd cluster add` names it
 SEALED_SECRETS: Final = "sealed-secrets"  # the namespace of Sealed Secrets' controller, and its release
 ROLLOUTS: Final = "argo-rollouts"  # the namespace of Argo Rollouts' controller, and its release
+ROLLOUTS_CONTROLLER: Final = f"{ROLLOUTS}-controller"  # its roles in namespaces
 MONITORING: Final = "monitoring"  # the namespace of Prometheus, Alertmanager and kube-state-metrics
 PROMETHEUS: Final = "prometheus"  # its release, its Service
 PROMETHEUS_PORT: Final = 9090  # of that Service

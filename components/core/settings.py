@@ -692,7 +692,8 @@ def _check_delivery(settings: Settings) -> Iterator[_Mistake]:
     for each in settings.environments:
         if each.progressive and each.cluster in theirs:
             words = f"deployment for {each.name}: what a {each.delivery} takes is made in clusters of k3d alone"
-            yield _Mistake("environments", each.delivery, words, others=("clusters",))
+            fix = f"pulumi config set --path '{PROJECT}:environments.{each.name}.delivery' deployment"
+            yield _Mistake("environments", each.delivery, words, fix, others=("clusters",))
         if each.delivery == "canary" and not settings.observability.wanted:
             words = f"true, because the canary of {each.name} is judged by what Prometheus sees"
             fix = f"pulumi config set {PROJECT}:monitoring true"

@@ -126,14 +126,14 @@ class Rollouts(pulumi.ComponentResource):
         cluster: Cluster,
         there: pulumi.Resource,
     ) -> list[pulumi.Resource]:
-        metadata = kubernetes.meta.v1.ObjectMetaArgs(name=f"{names.ROLLOUTS}-controller", namespace=namespace)
+        metadata = kubernetes.meta.v1.ObjectMetaArgs(name=names.ROLLOUTS_CONTROLLER, namespace=namespace)
         role = kubernetes.rbac.v1.Role(
             f"{name}-role", metadata=metadata, rules=rules, opts=cluster.inside(self, depends_on=[there])
         )
         binding = kubernetes.rbac.v1.RoleBinding(
             f"{name}-binding",
             metadata=metadata,
-            role_ref=_role("Role", f"{names.ROLLOUTS}-controller"),
+            role_ref=_role("Role", names.ROLLOUTS_CONTROLLER),
             subjects=[_controller()],
             opts=cluster.inside(self, depends_on=[role]),
         )
