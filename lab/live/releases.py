@@ -375,8 +375,8 @@ def _proving(environment: Environment, pods: Path, version: str) -> str:
         return error.what
     if progress.tag != version:
         return ""
-    if error := rollout.stopped(environment, progress):
-        raise error
+    if stopped := rollout.stopped(environment, progress):
+        raise stopped
     return rollout.shown(progress)
 
 
