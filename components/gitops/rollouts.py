@@ -99,8 +99,10 @@ class Rollouts(pulumi.ComponentResource):
         return [role, binding]
 
     def _own(self, name: str, cluster: Cluster, namespace: pulumi.Resource) -> list[pulumi.Resource]:
-        """Let it read its own settings, and those of its notifications, by their names alone."""
+        """Let it note that it is the one that works, and read its settings, by their names alone."""
         rules = [
+            _rule("coordination.k8s.io", ["leases"], ["create"]),
+            _rule("coordination.k8s.io", ["leases"], ["get", "update"], ["argo-rollouts-controller-lock"]),
             _rule("", ["configmaps"], READ, ["argo-rollouts-config", "argo-rollouts-notification-configmap"]),
             _rule("", ["secrets"], READ, ["argo-rollouts-notification-secret"]),
         ]

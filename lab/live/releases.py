@@ -341,30 +341,33 @@ def _wait(target: Target, version: str, timeout: float, config: Path, pods: Path
     begin = looked = time.monotonic()
     remind = begin + REMIND
     first = since = None
-    proves = ""
+    proving = target.environment if target.environment and target.environment.progressive else None
+    # At a quarter of the pods it is by chance alone that nothing but the new version answers for a moment.
+    progress = rollout.Progress(found="it is not looked at yet", tag="") if proving else rollout.DONE
     while True:
         answer = _answer(target.url)
         now = time.monotonic()
-        if target.environment and target.environment.progressive and now > looked + LOOK:
-            proves = _proving(target.environment, pods, version)
+        if proving and now > looked + LOOK:
+            progress = _proving(proving, pods, version)
             looked = time.monotonic()
         if answer == version:
             first, since = first or now, since or now
-            if now - since >= STEADY:
+            if now - since >= STEADY and not progress.found:
                 return first, since
         else:
             since = None
+        if since is None or progress.found:
             if now - begin > timeout:
                 raise _too_late(target, version, timeout, answer, config)
             if now > remind:
-                how = f" ({proves})" if proves else ""
+                how = f" ({rollout.shown(progress)})" if progress.found else ""
                 say(f"waiting for {target.url} to say {version}, since {now - begin:.0f} s; now: {answer}{how}")
                 remind += REMIND
         time.sleep(EVERY)
 
 
-def _proving(environment: Environment, pods: Path, version: str) -> str:
-    """Return how far a version is that has to prove itself; empty when that can't be said just now.
+def _proving(environment: Environment, pods: Path, version: str) -> rollout.Progress:
+    """Return how far a version is that has to prove itself.
 
     Raises:
         LabError: it gets no further by itself.
@@ -372,12 +375,12 @@ def _proving(environment: Environment, pods: Path, version: str) -> str:
     try:
         progress = rollout.look(pods, environment.name)
     except LabError as error:
-        return error.what
+        return rollout.Progress(found=error.what, tag="")
     if progress.tag != version:
-        return ""
+        return rollout.Progress(found="it is not there yet", tag="")
     if stopped := rollout.stopped(environment, progress):
         raise stopped
-    return rollout.shown(progress)
+    return progress
 
 
 def _too_late(target: Target, version: str, timeout: float, answer: str, config: Path) -> LabError:

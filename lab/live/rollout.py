@@ -44,6 +44,9 @@ class Progress:
     why: tuple[str, ...] = ()
 
 
+DONE: Final = Progress(found="", tag="")
+
+
 def look(config: Path, namespace: str, name: str = names.APP) -> Progress:
     """Return how far a Rollout is.
 
