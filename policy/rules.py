@@ -32,6 +32,7 @@ APP_IMAGE: Final = "appImage"
 ENVIRONMENTS: Final = "environments"
 CI: Final = "ci"
 REGISTRY_PORT: Final = "registryPort"
+MONITORING: Final = "monitoring"
 # Where tools look for a registry: https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry
 HOSTING: Final = ("ConfigMap", "kube-public", "local-registry-hosting")
 IMAGES: Final = frozenset({versions.ARGOCD_IMAGE, versions.REDIS_IMAGE})
@@ -136,8 +137,10 @@ def context(setting: Callable[[str], Any], ports: Sequence[str] = NODE_PORTS, *,
     app = _repository(setting(APP_IMAGE) or versions.APP_REPOSITORY)
     if str(setting(CI)).lower() == "true":
         app = f"localhost:{setting(REGISTRY_PORT)}/flask-app"  # what CI pushes has the name of what is built here
+    # That of Prometheus is the same everywhere.
+    watched = {names.PROMETHEUS_NODE_PORT} if str(setting(MONITORING)).lower() == "true" else set()
     return Context(
-        node_ports=frozenset(int(setting(key)) for key in ports),
+        node_ports=frozenset(int(setting(key)) for key in ports) | watched,
         own_cluster=own_cluster,
         app=app,
         environments=tuple(json.loads(setting(ENVIRONMENTS) or "{}")),
@@ -475,12 +478,17 @@ def quantities(resource: Resource, _context: Context) -> Iterator[Problem]:
 
 
 def no_rights(resource: Resource, context: Context) -> Iterator[Problem]:
-    """Give nobody rights in the Kubernetes API, which no pod asks, but Argo CD in an environment's namespace."""
+    """Give nobody rights in the Kubernetes API but Argo CD in an environment's namespace, and Prometheus to see pods."""
     if not resource.type.startswith("kubernetes:rbac.authorization.k8s.io/"):
         return
     metadata = _map(resource.inputs.get("metadata"))
     of_argocd = metadata.get("name") == names.ARGOCD_ACCOUNT and metadata.get("namespace") in context.environments
-    if resource.kind not in {"Role", "RoleBinding"} or not of_argocd:
+    of_prometheus = metadata.get("name") == names.PROMETHEUS
+    for index, rule in enumerate(_list(resource.inputs.get("rules")) if of_prometheus else ()):
+        seen = set(_list(_map(rule).get("resources"))) <= {"pods", "pods/proxy"}
+        if not seen or not set(_list(_map(rule).get("verbs"))) <= {"get", "list", "watch"}:
+            yield ("rules", index), "it gives Prometheus more than to see pods; leave the rest out"
+    if resource.kind not in {"Role", "RoleBinding"} or not (of_argocd or of_prometheus):
         yield ("kind",), f"a {resource.kind} gives rights in the cluster, and no pod here needs any; leave it out"
     for keys, value in _leaves(resource.inputs.get("rules"), ("rules",)):
         if value == "*" or value in {"secrets", "serviceaccounts", "roles", "rolebindings"}:
