@@ -478,7 +478,7 @@ def quantities(resource: Resource, _context: Context) -> Iterator[Problem]:
 
 
 def no_rights(resource: Resource, context: Context) -> Iterator[Problem]:
-    """Give nobody rights in the Kubernetes API but Argo CD in an environment's namespace, and Prometheus to see pods."""
+    """Let Argo CD change environments, and Prometheus see pods; nobody else has rights in the Kubernetes API."""
     if not resource.type.startswith("kubernetes:rbac.authorization.k8s.io/"):
         return
     metadata = _map(resource.inputs.get("metadata"))
@@ -488,6 +488,12 @@ def no_rights(resource: Resource, context: Context) -> Iterator[Problem]:
         seen = set(_list(_map(rule).get("resources"))) <= {"pods", "pods/proxy"}
         if not seen or not set(_list(_map(rule).get("verbs"))) <= {"get", "list", "watch"}:
             yield ("rules", index), "it gives Prometheus more than to see pods; leave the rest out"
+    bound = _map(resource.inputs.get("roleRef"))
+    if of_prometheus and bound and (bound.get("kind"), bound.get("name")) != ("Role", names.PROMETHEUS):
+        yield (
+            ("roleRef",),
+            f"it gives Prometheus what the {bound.get('kind')} {bound.get('name')} may; name its own Role",
+        )
     if resource.kind not in {"Role", "RoleBinding"} or not (of_argocd or of_prometheus):
         yield ("kind",), f"a {resource.kind} gives rights in the cluster, and no pod here needs any; leave it out"
     for keys, value in _leaves(resource.inputs.get("rules"), ("rules",)):

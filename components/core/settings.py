@@ -66,6 +66,7 @@ NAME: Final = 32  # characters that a k3d cluster's name has at most
 RESERVED: Final = ("argo-rollouts", "argocd", "default", "environments", "monitoring", "sealed-secrets")
 _CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_MAIL: Final = 'to, from and a server, such as {"to": "a@a.example", "from": "b@a.example", "server": "a.example:587"}'
 _PLAIN_TEXT: Final = "a secret, but it is kept in plain text"
 
 
@@ -118,10 +119,7 @@ def _secret_url(raw: str) -> pulumi.Output[str] | None:
 def _with_server(mail: object) -> object:
     needed = {"to", "from", "server"}
     if not isinstance(mail, dict) or not (not mail or needed <= set(mail) <= {*needed, "username"}):
-        words = (
-            'to, from and a server, such as {"to": "ops@a.example", "from": "lab@a.example", "server": "a.example:587"}'
-        )
-        raise PydanticCustomError("expected", words)
+        raise PydanticCustomError("expected", _MAIL)
     return mail or None
 
 
@@ -247,7 +245,9 @@ class ObservabilitySettings(BaseModel, frozen=True):
     # Who is told of an alert; those that are set, all of them.
     webhook: SecretUrl = Field(alias="alertWebhook")
     slack: SecretUrl = Field(alias="alertSlack")
-    mail: Annotated[Json[Annotated[MailSettings | None, BeforeValidator(_with_server)]], Field(alias="alertMail")]
+    mail: Json[Annotated[MailSettings | None, BeforeValidator(_with_server)]] = Field(
+        alias="alertMail", description=_MAIL
+    )
     mail_password: Password = Field(alias="alertMailPassword")
     chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
         alias="prometheusChart"
