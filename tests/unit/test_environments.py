@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from components.core import kube
+from components.core import kube, names
 from components.core.errors import LabError
 from components.gitops import git_provider, manifests
 from components.gitops.environments import policy
@@ -188,7 +188,8 @@ def test_one_password_is_for_both_argocd_and_git(made: graph.Graph) -> None:
 
 def test_argocd_has_the_rights_that_an_environment_needs_in_its_cluster_and_no_others(made: graph.Graph) -> None:
     roles = [each for each in made.nodes if each.inputs.get("kind") in {"Role", "ClusterRole", "ClusterRoleBinding"}]
-    (role,) = roles
+    # Prometheus has its own: tests/unit/test_monitoring.py.
+    (role,) = [each for each in roles if each.inputs["metadata"]["name"] != names.PROMETHEUS]
     assert (role.inputs["kind"], role.inputs["metadata"]["namespace"]) == ("Role", "prod")
     assert "iot-cluster-prod-provider" in role.provider
     changes = {
