@@ -33,6 +33,7 @@ APP_IMAGE: Final = "appImage"
 ENVIRONMENTS: Final = "environments"
 CI: Final = "ci"
 REGISTRY_PORT: Final = "registryPort"
+MONITORING: Final = "monitoring"
 # Where tools look for a registry: https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry
 HOSTING: Final = ("ConfigMap", "kube-public", "local-registry-hosting")
 IMAGES: Final = frozenset({versions.ARGOCD_IMAGE, versions.REDIS_IMAGE})
@@ -137,8 +138,10 @@ def context(setting: Callable[[str], Any], ports: Sequence[str] = NODE_PORTS, *,
     app = _repository(setting(APP_IMAGE) or versions.APP_REPOSITORY)
     if str(setting(CI)).lower() == "true":
         app = f"localhost:{setting(REGISTRY_PORT)}/flask-app"  # what CI pushes has the name of what is built here
+    # That of Prometheus is the same everywhere.
+    watched = {names.PROMETHEUS_NODE_PORT} if str(setting(MONITORING)).lower() == "true" else set()
     return Context(
-        node_ports=frozenset(int(setting(key)) for key in ports),
+        node_ports=frozenset(int(setting(key)) for key in ports) | watched,
         own_cluster=own_cluster,
         app=app,
         environments=tuple(json.loads(setting(ENVIRONMENTS) or "{}")),
@@ -476,28 +479,42 @@ def quantities(resource: Resource, _context: Context) -> Iterator[Problem]:
 
 
 def no_rights(resource: Resource, context: Context) -> Iterator[Problem]:
-    """Give nobody rights in the Kubernetes API, which no pod asks, but what acts in an environment's namespace there.
+    """Give rights in the Kubernetes API to what needs them, where it does, and to nobody else: no pod of ours asks it.
 
-    That is Argo CD, and what has a version prove itself, which looks at the whole cluster besides.
+    Argo CD changes environments, Argo Rollouts does, and looks at the rest, and Prometheus sees pods.
     """
     if not resource.type.startswith("kubernetes:rbac.authorization.k8s.io/"):
         return
     metadata = _map(resource.inputs.get("metadata"))
     name, where = metadata.get("name"), metadata.get("namespace")
-    acts = name in {names.ARGOCD_ACCOUNT, names.ROLLOUTS_CONTROLLER} and where in context.environments
-    own = name == names.ROLLOUTS_CONTROLLER and where == names.ROLLOUTS
-    looks = name == names.ROLLOUTS and resource.kind in {"ClusterRole", "ClusterRoleBinding"}
-    if not looks and (resource.kind not in {"Role", "RoleBinding"} or not (acts or own)):
+    in_one = resource.kind in {"Role", "RoleBinding"}
+    known = {
+        names.ARGOCD_ACCOUNT: in_one and where in context.environments,
+        names.ROLLOUTS_CONTROLLER: in_one and where in {*context.environments, names.ROLLOUTS},
+        names.ROLLOUTS: resource.kind in {"ClusterRole", "ClusterRoleBinding"},
+        names.PROMETHEUS: in_one,
+    }
+    if not known.get(str(name)):
         yield ("kind",), f"a {resource.kind} gives rights in the cluster, and no pod here needs any; leave it out"
+    bound = _map(resource.inputs.get("roleRef"))
+    if bound and bound.get("name") != name:
+        yield ("roleRef",), f"it gives {name} what the {bound.get('kind')} {bound.get('name')} may; name its own Role"
     for at, rule in enumerate(_list(resource.inputs.get("rules"))):
-        keys, verbs = ("rules", at), {*_list(_map(rule).get("verbs"))}
-        if looks and verbs - READING:
-            yield (*keys, "verbs"), f"it may {', '.join(sorted(verbs - READING))} in every namespace; leave that out"
-        if _map(rule).get("resourceNames") and not verbs - READING:
-            continue
-        for found, value in _leaves(rule, keys):
-            if value == "*" or value in {"secrets", "serviceaccounts", "roles", "rolebindings"}:
-                yield found, f"it gives rights to {value}; name the kinds that are needed"
+        for keys, problem in _too_much(_map(rule), str(name)):
+            yield ("rules", at, *keys), problem
+
+
+def _too_much(rule: Mapping[str, Any], name: str) -> Iterator[Problem]:
+    verbs, seen = {*_list(rule.get("verbs"))}, {*_list(rule.get("resources"))}
+    if name == names.ROLLOUTS and verbs - READING:
+        yield ("verbs",), f"it may {', '.join(sorted(verbs - READING))} in every namespace; leave that out"
+    if name == names.PROMETHEUS and (verbs - READING or seen - {"pods", "pods/proxy"}):
+        yield (), "it gives Prometheus more than to see pods; leave the rest out"
+    if rule.get("resourceNames") and not verbs - READING:
+        return
+    for found, value in _leaves(rule):
+        if value == "*" or value in {"secrets", "serviceaccounts", "roles", "rolebindings"}:
+            yield found, f"it gives rights to {value}; name the kinds that are needed"
 
 
 def narrow_project(resource: Resource, _context: Context) -> Iterator[Problem]:

@@ -55,6 +55,7 @@ class ArgoCd(pulumi.ComponentResource):
     random secrets: of the administrator, of webhooks and of Redis.
 
     Attributes:
+        namespace: where it is.
         release: what everything that Argo CD has to understand depends on.
         webhook_secret: what webhooks from Gitea are signed with, as a secret.
         admin_password: of the user ``admin``, as a secret.
@@ -79,7 +80,7 @@ class ArgoCd(pulumi.ComponentResource):
         if args.accounts:
             hashes = {f"accounts.{who}.password": digest for who, digest in args.accounts.items()}
             secret["extra"] = {**hashes, **{f"accounts.{who}.passwordMtime": SINCE for who in args.accounts}}
-        namespace = pods.namespace(f"{name}-namespace", names.ARGOCD, args.cluster, self)
+        self.namespace = namespace = pods.namespace(f"{name}-namespace", names.ARGOCD, args.cluster, self)
         # The chart's own way to make it is a Job that everything else would wait for.
         redis = kubernetes.core.v1.Secret(
             f"{name}-redis-password",

@@ -273,6 +273,9 @@ class Environments(pulumi.ComponentResource):
     Type token ``iot:argocd:Environments``. Makes a ``GitOpsProject`` and a ResourceQuota for each environment, the
     root's AppProject and ``GitOpsApp``, a ValidatingAdmissionPolicy with its binding, and a ``command.local.Command``
     for each environment that waits for it.
+
+    Attributes:
+        namespaces: of the environments, by name.
     """
 
     def __init__(self, name: str, args: EnvironmentsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -285,6 +288,7 @@ class Environments(pulumi.ComponentResource):
         inside = args.cluster.inside(self)
         ready: list[pulumi.Resource] = [*self._only_their_own_project(args.environments, inside)]
         projects = {each.name: self._project(each, args) for each in args.environments}
+        self.namespaces = {each: project.namespace for each, project in projects.items()}
         made = {each.name: self._environment(each, args, projects[each.name]) for each in args.environments}
         for each in args.environments:
             ready += made[each.name]

@@ -27,6 +27,7 @@ from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
 from components.k3d.provider import Found
 from components.k3d.registry import Registry, RegistryArgs
+from components.monitoring.monitoring import Monitoring, MonitoringArgs, WatchedCluster
 from components.platform import pipeline
 from components.platform.runner import CiRunner, CiRunnerArgs
 
@@ -89,8 +90,9 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     if settings.image.ci and server:
         _ci(settings, root, server, beside)
     ready = [*repository.ready, *images.app(), *beside]
+    namespaces: Mapping[str, pulumi.Resource]
     if settings.environments:
-        Environments(
+        namespaces = Environments(
             "environments",
             EnvironmentsArgs(
                 cluster=cluster,
@@ -105,9 +107,11 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
                 sealing=sealing,
                 delivery=delivery,
             ),
-        )
+        ).namespaces
     else:
-        _one_app(settings, cluster, argo, repository, ready=ready, sealing=sealing)
+        namespaces = _one_app(settings, cluster, argo, repository, ready=ready, sealing=sealing)
+    if settings.observability.wanted:
+        _monitoring(settings, root, images, cluster=cluster, argo=argo, further=further, namespaces=namespaces)
     found = _outputs(settings, cluster, argo, repository, passwords)
     if sealing:
         found["sealing"] = {"certificate": sealing.keys[-1].certificate}
@@ -156,8 +160,8 @@ def _one_app(  # noqa: PLR0913 - what there is of the stack
     *,
     ready: list[pulumi.Resource],
     sealing: Sealing | None,
-) -> None:
-    """Make the one namespace of a stack without environments, and the Application that fills it."""
+) -> dict[str, pulumi.Resource]:
+    """Make the one namespace of a stack without environments, which is returned, and the Application that fills it."""
     project = GitOpsProject(
         "iot",
         GitOpsProjectArgs(
@@ -183,6 +187,50 @@ def _one_app(  # noqa: PLR0913 - what there is of the stack
             image=settings.image.repository,
             depends_on=[*project.ready, *ready, *reads],
             timeout=settings.timeout,
+        ),
+    )
+    return {names.APP_NAMESPACE: project.namespace}
+
+
+def _monitoring(  # noqa: PLR0913 - what there is of the stack
+    settings: Settings,
+    root: Path,
+    images: _Images,
+    *,
+    cluster: Cluster,
+    argo: ArgoCd,
+    further: Mapping[str, FurtherCluster],
+    namespaces: Mapping[str, pulumi.Resource],
+) -> None:
+    """Make what watches the stack."""
+    theirs = {each.name: each.cluster for each in settings.environments if each.cluster}
+    brought = [versions.PROMETHEUS_IMAGE, versions.ALERTMANAGER_IMAGE, versions.KUBE_STATE_METRICS_IMAGE]
+    beside = {} if settings.git.url else {"git": f"{git_server.HOST}:{git_server.HTTP}"}
+    if settings.cluster.registry_port and not settings.cluster.kubeconfig:
+        beside["registry"] = f"{registry.container_name(settings.cluster.name)}:{registry.METRICS_PORT}"
+    Monitoring(
+        "monitoring",
+        MonitoringArgs(
+            cluster=cluster,
+            chart=charts.find(versions.PROMETHEUS_CHART, settings.observability.chart, root),
+            images=lambda name, where, parent: images.into(name, where, [*brought], parent=parent),
+            timeout=settings.timeout,
+            app=names.APP,
+            port=APP_PORT,
+            namespaces={name: made for name, made in namespaces.items() if name not in theirs},
+            argocd=argo.namespace,
+            argocd_url=f"{_url(settings, settings.argocd_port)}/",
+            settings=settings.observability,
+            clusters={
+                key: WatchedCluster(
+                    cluster=each.cluster,
+                    server=each.server,
+                    namespaces={name: namespaces[name] for name, of in theirs.items() if of == key},
+                )
+                for key, each in further.items()
+            },
+            beside=beside,
+            node_port=settings.prometheus_node_port,
         ),
     )
 
@@ -267,6 +315,7 @@ def _registry(settings: Settings, cluster: Cluster) -> list[pulumi.Resource]:
         stack=settings.stack,
         bind_address=wanted.bind_address,
         port=wanted.registry_port,
+        metrics=settings.observability.wanted,
     )
     return Registry("registry", args).ready
 
@@ -372,6 +421,7 @@ def _repository(
             users=(READER, environments.CI) if settings.image.ci else (READER,),
             people=people,
             actions=settings.image.ci,
+            metrics=settings.observability.wanted,
             repositories=_repositories(settings, root),
             restore=git.restore,
             webhook_url=f"http://k3d-{wanted.name}-server-0:{settings.argocd_port.node_port}/api/webhook",
@@ -503,6 +553,14 @@ def _outputs(
         "kubeconfig": cluster.kubeconfig,
         "next": "make status; make release VERSION=v2; make password",
     }
+    if settings.observability.wanted:
+        found["monitoring"] = {
+            name: {"namespace": names.MONITORING, "service": name, "port": port}
+            for name, port in (
+                (names.PROMETHEUS, names.PROMETHEUS_PORT),
+                (names.ALERTMANAGER, names.ALERTMANAGER_PORT),
+            )
+        }
     if settings.image.ci:
         found["ci"] = {
             "repository": f"http://{settings.cluster.node_host}:{settings.git.ports[0]}/iot/app.git",

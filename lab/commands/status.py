@@ -177,7 +177,8 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     if which.approvals:
         by = environments.approvers(outputs, which, commit or status["sync"].get("revision", ""))
         found += f", approved by {', '.join(by) or 'nobody: its first version'}"
-    found += f", {rollout.shown(proves)}" if proves and proves.found else ""
+    stopped = rollout.stopped(which, proves) if proves else None
+    found += f", {rollout.shown(proves)}" if proves and proves.found and not stopped else ""
     request = environments.pull_request(outputs, which) if which.approvals else None
     waits = f"; {request.title!r} waits: make approve ENV={which.name}" if request else ""
     healthy, pending = application_status.is_healthy(status), False
@@ -187,7 +188,6 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     # Nothing but people tries a sync by hand once more.
     tries = f"make approve ENV={which.name}" if which.sync == "manual" and healthy else "wait a moment"
     fix = "" if ok else application_status.hopeless(status) or f"{tries}, or {environments.look(which)}"
-    stopped = rollout.stopped(which, proves) if proves else None
     if stopped:
         ok, fix, problems = False, stopped.fix, [*problems, f"{stopped.what} ({stopped.why})"]
     more = "; ".join([found + waits, *problems, *([f"Git has {wanted}"] if version != wanted and not pending else [])])
