@@ -276,6 +276,7 @@ class Environments(pulumi.ComponentResource):
 
     Attributes:
         namespaces: of the environments, by name.
+        rollouts: the namespaces of Argo Rollouts, by the name of their cluster; empty for Argo CD's own.
     """
 
     def __init__(self, name: str, args: EnvironmentsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -292,6 +293,7 @@ class Environments(pulumi.ComponentResource):
         made = {each.name: self._environment(each, args, projects[each.name]) for each in args.environments}
         for each in args.environments:
             ready += made[each.name]
+        self.rollouts: dict[str, pulumi.Resource] = {}
         clusters = {"": args.cluster, **{key: each.cluster for key, each in args.clusters.items()}}
         for key, cluster in clusters.items():
             there = [each for each in args.environments if each.cluster == key]
@@ -299,7 +301,9 @@ class Environments(pulumi.ComponentResource):
                 ready += args.sealing.into(cluster, _namespaces(projects, there), self, key)
             proving = _namespaces(projects, [each for each in there if each.progressive])
             if args.delivery and proving:
-                ready += args.delivery.into(cluster, proving, self, key)
+                rollouts = args.delivery.into(cluster, proving, self, key)
+                self.rollouts[key] = rollouts.namespace
+                ready += rollouts.ready
         for key, further in args.clusters.items():
             inside_it = {each.name: made[each.name] for each in args.environments if each.cluster == key}
             remote = RemoteCluster(

@@ -122,6 +122,14 @@ class RemoteCluster(pulumi.ComponentResource):
                     for group, kind in args.kinds
                 ),
                 *(
+                    # What somebody has done about one that pauses.
+                    kubernetes.rbac.v1.PolicyRuleArgs(
+                        api_groups=[group], resources=[f"{kind.lower()}s/status"], verbs=["patch"]
+                    )
+                    for group, kind in PROGRESSIVE[:1]
+                    if (group, kind) in args.kinds
+                ),
+                *(
                     kubernetes.rbac.v1.PolicyRuleArgs(
                         api_groups=[group], resources=[resource], verbs=["get", "list", "watch"]
                     )

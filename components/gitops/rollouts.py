@@ -58,13 +58,14 @@ class Rollouts(pulumi.ComponentResource):
     namespace to act, their bindings, and a Helm Release named ``{name}-release``.
 
     Attributes:
+        namespace: of the controller.
         ready: what has to be there before a Rollout is.
     """
 
     def __init__(self, name: str, args: RolloutsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:gitops:Rollouts", name, {"namespaces": sorted(args.namespaces)}, opts)
         cluster, delivery = args.cluster, args.delivery
-        namespace = pods.namespace(f"{name}-namespace", names.ROLLOUTS, cluster, self)
+        namespace = self.namespace = pods.namespace(f"{name}-namespace", names.ROLLOUTS, cluster, self)
         inside = cluster.inside(self, depends_on=[namespace])
         controller = {"app.kubernetes.io/name": names.ROLLOUTS}
         policies = pods.reachable(f"{name}-ingress", namespace, controller, METRICS, inside)
@@ -160,8 +161,8 @@ class Delivery:
 
     def into(
         self, cluster: Cluster, namespaces: Mapping[str, pulumi.Resource], parent: pulumi.Resource, name: str = ""
-    ) -> list[pulumi.Resource]:
-        """Have Rollouts work in some namespaces of a cluster, and return what has to be there before they do.
+    ) -> Rollouts:
+        """Have Rollouts work in some namespaces of a cluster.
 
         Args:
             cluster: the cluster.
@@ -171,7 +172,7 @@ class Delivery:
         """
         asked = self.prometheus.get(name, "")
         args = RolloutsArgs(cluster=cluster, namespaces=namespaces, delivery=self, prometheus=asked)
-        return Rollouts(f"rollouts-{name}".rstrip("-"), args, pulumi.ResourceOptions(parent=parent)).ready
+        return Rollouts(f"rollouts-{name}".rstrip("-"), args, pulumi.ResourceOptions(parent=parent))
 
 
 def chart_values(prometheus: str) -> dict[str, Any]:

@@ -91,8 +91,9 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
         _ci(settings, root, server, beside)
     ready = [*repository.ready, *images.app(), *beside]
     namespaces: Mapping[str, pulumi.Resource]
+    rollouts: Mapping[str, pulumi.Resource] = {}
     if settings.environments:
-        namespaces = Environments(
+        made = Environments(
             "environments",
             EnvironmentsArgs(
                 cluster=cluster,
@@ -107,11 +108,19 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
                 sealing=sealing,
                 delivery=delivery,
             ),
-        ).namespaces
+        )
+        namespaces, rollouts = made.namespaces, made.rollouts
     else:
         namespaces = _one_app(settings, cluster, argo, repository, ready=ready, sealing=sealing)
     if settings.observability.wanted:
-        _monitoring(settings, root, images, cluster=cluster, argo=argo, further=further, namespaces=namespaces)
+        _monitoring(
+            *(settings, root, images),
+            cluster=cluster,
+            argo=argo,
+            further=further,
+            namespaces=namespaces,
+            rollouts=rollouts,
+        )
     found = _outputs(settings, cluster, argo, repository, passwords)
     if sealing:
         found["sealing"] = {"certificate": sealing.keys[-1].certificate}
@@ -201,6 +210,7 @@ def _monitoring(  # noqa: PLR0913 - what there is of the stack
     argo: ArgoCd,
     further: Mapping[str, FurtherCluster],
     namespaces: Mapping[str, pulumi.Resource],
+    rollouts: Mapping[str, pulumi.Resource],
 ) -> None:
     """Make what watches the stack."""
     theirs = {each.name: each.cluster for each in settings.environments if each.cluster}
@@ -229,6 +239,7 @@ def _monitoring(  # noqa: PLR0913 - what there is of the stack
                 )
                 for key, each in further.items()
             },
+            rollouts=rollouts,
             beside=beside,
             node_port=settings.prometheus_node_port,
         ),

@@ -209,7 +209,7 @@ def test_argocd_has_the_rights_that_an_environment_needs_in_its_cluster_and_no_o
         if set(rule["verbs"]) - {"get", "list", "watch"}
         for each in rule["resources"]
     }
-    assert changes == {"deployments", "services", "sealedsecrets", "rollouts", "analysistemplates"}
+    assert changes == {"deployments", "services", "sealedsecrets", "rollouts", "rollouts/status", "analysistemplates"}
     seen = {each for rule in role.inputs["rules"] for each in rule["resources"]}
     assert not seen & {"secrets", "serviceaccounts", "pods/exec", "*"}
 
