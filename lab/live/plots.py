@@ -30,9 +30,12 @@ RATE: Final = 60.0  # seconds over which a rate is taken at least: a dozen sampl
 # environment, and a dash for each version of it. https://www.w3.org/TR/WCAG22/#non-text-contrast asks for 3:1.
 COLOURS: Final = ("#2a78d6", "#d0601b", "#16876a", "#c2468f", "#9a7400", "#8262cf")
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash")
+OTHER: Final = {"color": "#7a7f87", "dash": "solid"}  # the look of what is in no environment
 LIGHT: Final = "#ffffff"
 DARK: Final = "#16181c"
+LONG: Final = 24  # characters of a cell that may need more than a line
 SHOWN: Final = 6  # marks that are named in a plot; more would cover each other
+DAY: Final = 86400.0  # seconds
 HEIGHT: Final = 300  # pixels of a plot
 STYLE: Final = """
 :root { color-scheme: light dark; --page: %(light)s; --text: #1c2024; --soft: #555c66; --line: #d9dde3;
@@ -45,14 +48,18 @@ body { background: var(--page); color: var(--text); font: 16px/1.5 system-ui, sa
 h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.05rem; margin: 2rem 0 .25rem }
 p { margin: .25rem 0; max-width: 80ch } .soft { color: var(--soft) } .bad { color: var(--bad); font-weight: 600 }
 a { color: var(--link) }
-.wide { overflow-x: auto } table { border-collapse: collapse; width: 100%% }
-th, td { border-bottom: 1px solid var(--line); padding: .35rem .75rem .35rem 0; text-align: left; vertical-align: top }
+.wide { overflow-x: auto } table { border-collapse: collapse; min-width: 100%% }
+th, td { border-bottom: 1px solid var(--line); padding: .35rem 1rem .35rem 0; text-align: left; vertical-align: top;
+  white-space: nowrap }
+td.text { min-width: 14rem; white-space: normal }
 th { color: var(--soft); font-weight: 600 }
 .plots { display: grid; gap: 0 2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%%, 480px), 1fr)) }
 .plots section { min-width: 0 }
+.lines { display: flex; flex-wrap: wrap; font-size: .875rem; gap: .1rem 1rem; list-style: none; margin: 0; padding: 0 }
+.lines svg { margin-right: .4rem; vertical-align: middle }
 .main-svg { background: transparent !important }
-.xtick text, .ytick text, .g-xtitle text, .g-ytitle text, .infolayer .legendtext, .annotation-text
-  { fill: var(--text) !important }
+.xtick text, .ytick text, .g-xtitle text, .g-ytitle text, .annotation-text { fill: var(--text) !important }
+.annotation-text-g .bg { fill: var(--page) !important }
 .gridlayer path, .zerolinelayer path { stroke: var(--line) !important }
 """
 # What is in the file may run and be shown; nothing is fetched.
@@ -247,12 +254,12 @@ def _section(monitoring: Monitoring, panel: Panel, frame: Frame) -> str:
     html = plotly.io.to_html(
         figure, full_html=False, include_plotlyjs=False, config={"responsive": True, "displayModeBar": False}
     )
-    return f"<section><h2>{escape(panel.title)}</h2>{note}{html}{_values(panel, lines)}</section>"
+    return f"<section><h2>{escape(panel.title)}</h2>{note}{html}{_legend(lines)}{_values(panel, lines)}</section>"
 
 
 def _line(query: Query, series: Series, number: int, frame: Frame) -> dict[str, Any]:
     labels = {"namespace": "", "version": "", "pod": ""} | dict(series.labels)
-    look = frame.looks.get((labels["namespace"], labels["version"])) or frame.looks.get((labels["namespace"], ""), {})
+    look = frame.looks.get((labels["namespace"], labels["version"])) or frame.looks.get((labels["namespace"], ""), OTHER)
     # A query of several in a panel has a dash of its own.
     dash = {"dash": DASHES[number]} if number else {}
     return {
@@ -279,10 +286,12 @@ def _layout(panel: Panel, frame: Frame, *, empty: bool) -> dict[str, Any]:
             text = escape(f"{mark.namespace} {mark.version}")
             notes.append({"x": moment, "xref": "x", "y": 1, "yref": "paper", "text": text, "textangle": -90})
             notes[-1] |= {"showarrow": False, "xanchor": "right", "yanchor": "top", "font": {"size": 12}}
+            notes[-1] |= {"bgcolor": LIGHT, "borderpad": 1}
     if empty:
         text = f"no data:<br>{escape(panel.empty)}"
         notes.append({"x": 0.5, "xref": "paper", "y": 0.5, "yref": "paper", "text": text, "showarrow": False})
         notes[-1] |= {"font": {"size": 14}}
+    ticks = {"ticks": "outside", "ticklen": 5, "tickcolor": "rgba(0,0,0,0)"}  # some air
     unit = {"tickformat": ",.3~%"} if panel.unit == "%" else {"tickformat": ",.4~r"}
     return {
         "template": "none",
@@ -292,15 +301,17 @@ def _layout(panel: Panel, frame: Frame, *, empty: bool) -> dict[str, Any]:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 13},
         "hovermode": "x unified",
-        "hoverlabel": {"bgcolor": "#ffffff", "font": {"color": "#1c2024"}},
-        "showlegend": not empty,
-        "legend": {"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"},
+        "hoverlabel": {"bgcolor": "#ffffff", "font": {"color": "#1c2024"}, "namelength": -1},
+        "showlegend": False,
         "xaxis": {
             "type": "date",
             "range": [f"{_at(each):%Y-%m-%d %H:%M:%S}" for each in (frame.span.start, frame.span.end)],
             "automargin": True,
             "nticks": 6,
+            "tickformat": "%H:%M" if frame.span.end - frame.span.start <= DAY else "%b %d<br>%H:%M",
+            "hoverformat": "%Y-%m-%d %H:%M:%S UTC",
             "title": {"text": "UTC", "standoff": 4},
+            **ticks,
             "fixedrange": True,
         },
         "yaxis": {
@@ -312,10 +323,22 @@ def _layout(panel: Panel, frame: Frame, *, empty: bool) -> dict[str, Any]:
             "zeroline": not empty,
             "fixedrange": True,
             **unit,
+            **ticks,
         },
         "shapes": shapes,
         "annotations": notes,
     }
+
+
+def _legend(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a plot's lines are; outside of it, where long names make it no smaller."""
+    strokes = {"solid": "", "dash": "6 4", "dot": "2 3", "dashdot": "6 3 2 3", "longdash": "10 4"}
+    entries = [
+        f'<li><svg width="26" height="8" aria-hidden="true"><path d="M0 4H26" stroke="{each["line"]["color"]}" '
+        f'stroke-width="2" stroke-dasharray="{strokes[each["line"]["dash"]]}"/></svg>{each["name"]}</li>'
+        for each in lines
+    ]
+    return f'<ul class="lines">{"".join(entries)}</ul>' if entries else ""
 
 
 def _values(panel: Panel, lines: Sequence[Mapping[str, Any]]) -> str:
@@ -387,8 +410,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         rows: its cells, as HTML.
     """
     top = "".join(f'<th scope="col">{escape(each)}</th>' for each in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    # Where it is too wide, it is scrolled: by the keyboard, too.
+    return f'<div class="wide" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(html: str) -> str:
+    return f'<td class="text">{html}</td>' if len(html) > LONG and "<" not in html else f"<td>{html}</td>"
 
 
 def _at(seconds: float) -> datetime:
