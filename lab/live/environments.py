@@ -309,7 +309,6 @@ class App:
         url: where it answers.
         remote: the repository at the branch and the folder that it follows, as Argo CD reads it.
         shared: the folder that it has in common with others; empty without.
-        manual: whether somebody has to sync it.
     """
 
     application: str
@@ -318,7 +317,6 @@ class App:
     url: str
     remote: git.Remote
     shared: str
-    manual: bool
 
 
 def apps(outputs: Mapping[str, Any]) -> list[App]:
@@ -339,7 +337,6 @@ def apps(outputs: Mapping[str, Any]) -> list[App]:
             url=each.url,
             remote=replace(source, revision=each.branch, path=each.path),
             shared=BASE,
-            manual=each.sync == "manual",
         )
         for each in of(outputs)
     ]
@@ -354,6 +351,5 @@ def apps(outputs: Mapping[str, Any]) -> list[App]:
             url=outputs["appUrl"],
             remote=source,
             shared="",
-            manual=False,
         )
     ]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 TIMEOUT: Final = 120.0  # seconds for one Git command; a shallow clone of a folder of manifests takes a few
 WHOLE: Final = 2**31 - 1  # the depth that Git takes for all of the history
-_END: Final = "\x1e"  # of a commit in a log
+_END: Final = "\0"  # of a commit in a log; other control characters count as white space
 NOBODY: Final = ("iot", "iot@localhost.localdomain")  # who commits where Git knows no name of the user
 # What Git and the servers behind it say, in lower case, of each kind of failure.
 CREDENTIALS: Final = (
@@ -211,7 +211,7 @@ class Clone:
         Args:
             paths: those alone that have changed one of these; none for all.
         """
-        shape = f"--format=%H%x1f%ct%x1f%P%x1f%s%x1f%b{_END}"
+        shape = "--format=%H%x1f%ct%x1f%P%x1f%s%x1f%b%x00"
         text = run(self.remote, ["log", "--first-parent", shape, "--", *paths], cwd=self.root)
         found = []
         for each in text.split(_END)[:-1]:

@@ -259,7 +259,9 @@ def _section(monitoring: Monitoring, panel: Panel, frame: Frame) -> str:
 
 def _line(query: Query, series: Series, number: int, frame: Frame) -> dict[str, Any]:
     labels = {"namespace": "", "version": "", "pod": ""} | dict(series.labels)
-    look = frame.looks.get((labels["namespace"], labels["version"])) or frame.looks.get((labels["namespace"], ""), OTHER)
+    look = frame.looks.get((labels["namespace"], labels["version"])) or frame.looks.get(
+        (labels["namespace"], ""), OTHER
+    )
     # A query of several in a panel has a dash of its own.
     dash = {"dash": DASHES[number]} if number else {}
     return {
@@ -360,15 +362,16 @@ def _environments(rows: Sequence[Row], watch: Watch) -> str:
         names = ", ".join(sorted({alert.name for alert in fires})) or "none"
         return [
             f'<a href="{escape(each.url)}">{escape(each.name)}</a>',
-            escape(each.cluster or "Argo CD's own"),
             escape(each.version),
             _judged(each.sync, good=each.sync == "Synced"),
             _judged(each.health, good=each.health == "Healthy"),
-            escape(each.since or "never"),
             _judged(names, good=not fires),
+            escape(each.since or "never"),
+            escape(each.cluster or "Argo CD's own"),
         ]
 
-    head = ["environment", "cluster", "version", "sync", "health", "synced at", "firing alerts"]
+    # On a narrow screen the first ones are seen.
+    head = ["environment", "version", "sync", "health", "firing alerts", "synced at", "cluster"]
     return f"<h2>Environments</h2>{_table(head, [cells(each) for each in rows])}"
 
 
