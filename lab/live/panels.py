@@ -108,6 +108,12 @@ PANELS: Final = (
                 names="{namespace} {pod}",
                 about="the resident memory of the app's process, as it says itself; other containers are not in it",
             ),
+            Query(
+                text="sum by (cluster, namespace, pod) (kube_pod_container_resource_requests"
+                f'{{job="kube-state-metrics",namespace=~"$namespaces",resource="memory"}}) / {MIB}',
+                names="{namespace} {pod}",
+                about="what its containers have asked for, and not what they take: nothing says that",
+            ),
         ),
         empty="no pod says how much memory it takes",
     ),

@@ -60,7 +60,8 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.text, self.fetched, self.scripts = "", [], [""]
+        self.text, self.scripts = "", [""]
+        self.fetched: list[str | None] = []
         self._within = ""
         self.feed(html)
 
@@ -207,7 +208,10 @@ def test_versions_are_lines_and_marks(platform: Platform) -> None:
     assert re.search(r"platform at \d{4}-\d\d-\d\d \d\d:\d\d UTC", page.text)
 
 
-def test_memory_is_the_containers_or_else_what_the_app_says_of_itself(platform: Platform) -> None:
+def test_memory_is_what_is_known_of_it_and_the_page_says_what_that_is(platform: Platform) -> None:
+    platform.series = [("kube_pod_container_resource_requests", [{"namespace": "dev", "pod": "a"}])]
+    _, page = platform.page()
+    assert "What its containers have asked for, and not what they take" in page.text
     own = ("process_resident_memory_bytes", [{"namespace": "dev", "pod": "a"}])
     platform.series = [own]
     _, page = platform.page()

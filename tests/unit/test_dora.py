@@ -238,7 +238,7 @@ def platform(gitops: Gitops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     outputs["git"]["url"], outputs["ci"]["repository"] = f"file://{gitops.bare}", f"file://{gitops.code}"
     monkeypatch.setattr(stack, "outputs", lambda *_, **__: outputs)
     monkeypatch.setattr(tools, "ensure", lambda _: None)
-    monkeypatch.setattr(command.time, "time", lambda: NOW)
+    monkeypatch.setattr("lab.commands.dora.time.time", lambda: NOW)
     status = {"history": gitops.history, "health": {"status": "Healthy"}}
 
     def sync(commit: str, at: float) -> None:
@@ -268,7 +268,7 @@ def test_it_is_shown_with_what_was_counted_from_what(platform: Gitops, capsys: p
 def test_with_too_little_it_says_so_instead_of_a_number(
     platform: Gitops, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command.time, "time", lambda: NOW - 10 * DAY + HOUR)
+    monkeypatch.setattr("lab.commands.dora.time.time", lambda: NOW - 10 * DAY + HOUR)
     platform.sync(platform.history[-1]["revision"], NOW - 10 * DAY + 60)
     assert run() == 0
     assert capsys.readouterr().out.splitlines() == [
