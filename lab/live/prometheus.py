@@ -12,6 +12,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
+import promql_parser
+
 from components.core import kube
 from components.core.errors import LabError
 from components.core.run import CommandError, MissingProgramError
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
 PROMETHEUS: Final = "prometheus"
 ALERTMANAGER: Final = "alertmanager"
 NAMES: Final = {PROMETHEUS: "Prometheus", ALERTMANAGER: "Alertmanager"}
-# What kubectl makes of the statuses with which Prometheus refuses: it does not show what is said with them.
+# What kubectl makes of the statuses 400 and 422 with which Prometheus refuses; it does not show what is said with them.
 # https://prometheus.io/docs/prometheus/latest/querying/api/#format-overview
-REFUSED: Final = ("(BadRequest)", "(Invalid)", "unable to handle the request", "unprocessable")
+REFUSED: Final = ("(BadRequest)", "The request is invalid")
 FIRING: Final = "firing"
 PENDING: Final = "pending"
 SILENCED: Final = "silenced"
@@ -134,7 +136,10 @@ class Monitoring:
         Raises:
             LabError: Prometheus does not answer, or refuses the query.
         """
-        found = self._asked("query", {"query": text}, text)["result"]
+        answer = self._asked("query", {"query": text}, text)
+        found = answer["result"]
+        if answer["resultType"] == "scalar":  # a number by itself, without labels
+            found = [{"metric": {}, "value": found}]
         return [Series(each["metric"], (_point(each["value"]),)) for each in found]
 
     def query_range(self, text: str, start: float, end: float, step: float) -> list[Series]:
@@ -197,9 +202,7 @@ class Monitoring:
         except CommandError as error:
             said = error.what if error.said is None else error.said.rpartition("\n")[2]
             if query and any(words in said for words in REFUSED):
-                raise LabError(
-                    f"Prometheus refuses the query {query}", why=said, fix="correct it; Prometheus' log has more"
-                ) from error
+                raise LabError(f"Prometheus refuses the query {query}", why=_unreadable(query) or said) from error
             raise LabError(
                 f"{NAMES[who]} does not answer",
                 why=said,
@@ -233,6 +236,15 @@ def moment(text: str) -> datetime:
     """Return a time as Kubernetes, Prometheus and Argo CD write it: UTC, with up to nine digits behind the second."""
     whole = text.removesuffix("Z").partition(".")[0]
     return datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+
+
+def _unreadable(query: str) -> str:
+    """Return why a query can't be read; empty when it can."""
+    try:
+        promql_parser.parse(query)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _encoded(asked: Mapping[str, str]) -> str:

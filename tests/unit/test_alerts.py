@@ -39,8 +39,9 @@ if isinstance(answers[path], str):
     sys.exit(answers[path])
 print(json.dumps(answers[path]))
 """
-# As kubectl shows a 400 of Prometheus'.
+# As kubectl shows a 400 and a 422 of Prometheus'.
 BAD: Final = "Error from server (BadRequest): the server rejected our request for an unknown reason"
+INVALID: Final = "The request is invalid: : unknown"
 
 
 def firing(name: str, severity: str = "critical", state: str = "firing", **labels: str) -> dict[str, Any]:
@@ -197,7 +198,7 @@ def test_a_stack_without_monitoring_is_told_how_to_get_it(cluster: Cluster, monk
 
 def test_a_query_is_encoded_and_its_series_are_returned(cluster: Cluster) -> None:
     result = [{"metric": {"namespace": "dev"}, "value": [1764356462.5, "NaN"]}]
-    cluster.answers[f"{PROMETHEUS}query"] = {"status": "success", "data": {"result": result}}
+    cluster.answers[f"{PROMETHEUS}query"] = {"status": "success", "data": {"resultType": "vector", "result": result}}
     cluster.write()
     (found,) = monitoring().query('up{job="app"} + 1 & 2')
     assert found.labels == {"namespace": "dev"}
@@ -218,11 +219,30 @@ def test_a_query_over_a_time_has_its_limits(cluster: Cluster) -> None:
     assert parse_qs(urlsplit(path).query) == {"query": ["up"], "start": ["1.000"], "end": ["61.000"], "step": ["15"]}
 
 
-def test_a_query_that_is_refused_is_named(cluster: Cluster) -> None:
-    cluster.answers[f"{PROMETHEUS}query"] = BAD
+def test_a_number_is_a_series_without_labels(cluster: Cluster) -> None:
+    data = {"resultType": "scalar", "result": [5, "1"]}
+    cluster.answers[f"{PROMETHEUS}query"] = {"status": "success", "data": data}
     cluster.write()
-    with pytest.raises(LabError, match=r"Prometheus refuses the query up\{\. Error from server \(BadRequest\)"):
-        monitoring().query("up{")
+    (found,) = monitoring().query("1")
+    assert (found.labels, found.points) == ({}, ((5.0, 1.0),))
+
+
+@pytest.mark.parametrize(
+    ("query", "said", "why"),
+    [
+        ("up{", BAD, "unexpected end of input inside braces"),
+        ("up * on(job) group_left() up", INVALID, "The request is invalid: : unknown"),
+    ],
+)
+def test_a_query_that_is_refused_is_named_with_what_is_known_of_it(
+    cluster: Cluster, query: str, said: str, why: str
+) -> None:
+    cluster.answers[f"{PROMETHEUS}query"] = said
+    cluster.write()
+    with pytest.raises(LabError) as error:
+        monitoring().query(query)
+    assert error.value.what == f"Prometheus refuses the query {query}"
+    assert error.value.why == why
 
 
 def test_that_prometheus_does_not_answer_is_told_with_where_to_look(cluster: Cluster) -> None:
