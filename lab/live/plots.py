@@ -42,7 +42,8 @@ STYLE: Final = """
   --bad: #b3261e; --link: #1a5fb4 }
 @media (prefers-color-scheme: dark) { :root { --page: %(dark)s; --text: #eceef1; --soft: #a9b1bc; --line: #3a3f47;
   --bad: #ff8a80; --link: #8ab4f8 } }
-* { box-sizing: border-box }
+/* A plot is drawn when it is read: nothing below it may change its width. */
+* { box-sizing: border-box } html { overflow-y: scroll }
 body { background: var(--page); color: var(--text); font: 16px/1.5 system-ui, sans-serif; margin: 0 auto;
   max-width: 1200px; padding: 16px }
 h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.05rem; margin: 2rem 0 .25rem }
@@ -53,7 +54,7 @@ th, td { border-bottom: 1px solid var(--line); padding: .35rem 1rem .35rem 0; te
   white-space: nowrap }
 td.text { min-width: 14rem; white-space: normal }
 th { color: var(--soft); font-weight: 600 }
-.plots { display: grid; gap: 0 2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%%, 480px), 1fr)) }
+.plots { display: grid; gap: 0 2rem; grid-template-columns: repeat(auto-fill, minmax(min(100%%, 480px), 1fr)) }
 .plots section { min-width: 0 }
 .lines { display: flex; flex-wrap: wrap; font-size: .875rem; gap: .1rem 1rem; list-style: none; margin: 0; padding: 0 }
 .lines svg { margin-right: .4rem; vertical-align: middle }
