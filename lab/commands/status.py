@@ -20,7 +20,7 @@ from components.gitops import application_status
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
 from lab.live import answers as live
-from lab.live import application, environments, git, manifest_tags, pipeline, rollout, stack
+from lab.live import application, environments, git, manifest_tags, pipeline, prometheus, rollout, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from lab.live.environments import Environment
 
+MORE: Final = "make alerts"
 LOOK: Final = "make kubectl ARGS='-n dev get pods,events'"
 
 
@@ -99,6 +100,9 @@ def of(outputs: Mapping[str, Any]) -> list[Line]:
         if "ci" in outputs:
             names.append("ci")
             asked.append(lambda: last_run(outputs))
+        if outputs.get("monitoring"):
+            names.append("alerts")
+            asked.append(lambda: alerts(outputs, config))
         if "routes" in outputs:
             names.append("routes")
             asked.append(lambda: routes(config, outputs["nodes"][0]["address"]))
@@ -211,6 +215,21 @@ def last_run(outputs: Mapping[str, Any]) -> Line:
         return Line(name="ci", ok=True, found="nothing was pushed to the app yet")
     fix = f"make ci RUN={last.number}"
     return Line(name="ci", ok=last.state != "failure", found=str(last), fix=fix)
+
+
+def alerts(outputs: Mapping[str, Any], config: Path) -> Line:
+    """Tell what fires, and whether what watches is in order.
+
+    Args:
+        outputs: the stack's, with secrets.
+        config: path of the cluster's kubeconfig.
+    """
+    watch = prometheus.Monitoring(outputs, config).watch()
+    fires = ", ".join(f"{each.name} ({each.where})" for each in watch.firing)
+    found = f"firing: {fires}" if fires else f"nothing fires, {watch.rules} rules are watched"
+    ok = not watch.problems and not any(each.severity == prometheus.CRITICAL for each in watch.firing)
+    more = f": {MORE}" if ok and fires else ""
+    return Line(name="alerts", ok=ok, found="; ".join([found, *watch.problems]) + more, fix="" if ok else MORE)
 
 
 def in_argocd(config: Path, name: str) -> Line:

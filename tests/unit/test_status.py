@@ -272,3 +272,50 @@ def test_the_hosts_of_a_stack_with_routes_are_asked(
         assert "app2.com -> 200 app3, app2 was expected" in said
     else:
         assert "app1.com -> app1; app2.com -> app2; any other host -> app3" in said
+
+
+def watched(lab: Lab, *alerts: tuple[str, str]) -> None:
+    """Have the stack watched, with some alerts that fire, by name and severity."""
+    service = "/api/v1/namespaces/monitoring/services/"
+    lab.outputs["monitoring"] = {
+        "prometheus": {"namespace": "monitoring", "service": "prometheus", "port": 9090.0},
+        "alertmanager": {"namespace": "monitoring", "service": "alertmanager", "port": 9093.0},
+    }
+    fires = [
+        {
+            "labels": {"alertname": name, "severity": severity, "environment": "dev"},
+            "state": "firing",
+            "activeAt": "2026-11-28T19:00:00Z",
+        }
+        for name, severity in alerts
+    ]
+    rules = [{"name": "AppDegraded", "health": "ok", "type": "alerting"}]
+    lab.objects[f"{service}prometheus:9090/proxy/api/v1/alerts"] = {"data": {"alerts": fires}}
+    lab.objects[f"{service}prometheus:9090/proxy/api/v1/rules"] = {"data": {"groups": [{"rules": rules}]}}
+    lab.objects[f"{service}alertmanager:9093/proxy/api/v2/alerts"] = []
+
+
+@pytest.mark.parametrize(
+    ("alerts", "says"),
+    [
+        ([], r"^ok +alerts +nothing fires, 1 rules are watched$"),
+        ([("TargetDown", "warning")], r"^ok +alerts +firing: TargetDown \(dev\): make alerts$"),
+        (
+            [("TargetDown", "warning"), ("AppDegraded", "critical")],
+            r"^NOT OK +alerts +firing: AppDegraded \(dev\), TargetDown \(dev\) -> make alerts$",
+        ),
+    ],
+)
+def test_what_fires_is_in_it_where_the_stack_is_watched(
+    lab: Lab, capsys: pytest.CaptureFixture[str], alerts: list[tuple[str, str]], says: str
+) -> None:
+    watched(lab, *alerts)
+    assert lab.run() == (1 if says.startswith("^NOT") else 0)
+    assert re.search(says, capsys.readouterr().out, re.MULTILINE)
+
+
+def test_that_prometheus_does_not_answer_is_a_line_of_it(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    watched(lab)
+    lab.objects = {key: value for key, value in lab.objects.items() if "prometheus:" not in key}
+    assert lab.run() == 1
+    assert re.search(r"NOT OK +alerts +Prometheus does not answer \(", capsys.readouterr().out)
