@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from components.core.errors import LabError
 from components.gitops import manifests, sealed_secrets, sealing_key
+from components.gitops.application import kinds
 from devtools import graph
 from devtools.checks import references, schemas
 from devtools.objects import of_folder
@@ -193,10 +194,10 @@ def test_a_sealed_secret_is_a_manifest_that_may_be_there_and_a_secret_is_not(
         "stringData": {"a": "b"},
     }
     (tmp_path / "plain.yaml").write_text(yaml.safe_dump(plain), encoding="utf-8")
-    found = [str(each) for each in references.project(of_folder(tmp_path, "here"), "dev", sealed=True)]
+    found = [str(each) for each in references.project(of_folder(tmp_path, "here"), "dev", kinds(sealed=True))]
     assert any("plain.yaml" in each and "make seal" in each for each in found)
     assert not any("sealed-db" in each for each in found)
-    off = [str(each) for each in references.project(of_folder(tmp_path, "here"), "dev")]
+    off = [str(each) for each in references.project(of_folder(tmp_path, "here"), "dev", kinds(sealed=False))]
     assert any("sealed-db.yaml" in each and "iot:sealedSecrets true" in each for each in off)
 
 
