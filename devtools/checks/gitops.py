@@ -211,12 +211,13 @@ def _node_ports(each: _Document, content: object, keys: tuple[str | int, ...], t
             what = "a node port is no overlay's to take: the cluster publishes that of the settings alone; leave it out"
             yield Finding(each.at((*keys, key)), f"{what}, and set iot:environments.NAME.port")
             return
-    for key, value in content.items() if isinstance(content, dict) else enumerate(content) if _is_list(content) else ():
+    inner: list[tuple[str | int, Any]] = []
+    if isinstance(content, dict):
+        inner = [*content.items()]
+    elif isinstance(content, list):
+        inner = [*enumerate(content)]
+    for key, value in inner:
         yield from _node_ports(each, value, (*keys, key), top)
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list)
 
 
 def _manifest(each: _Document, top: str, named: set[Path]) -> Iterator[Finding]:

@@ -108,8 +108,10 @@ def _unreadable(query: str, given: dict[Any, Any]) -> str:
     wrong = ""
     for values in combinations:
         known = given | dict(zip(wanted, values, strict=True))
+        # Every other part is the name of an argument.
+        parts = [str(known.get(part)) if at % 2 else part for at, part in enumerate(ARGUMENT.split(query))]
         try:
-            promql_parser.parse(ARGUMENT.sub(lambda match, known=known: str(known.get(match[1])), query))
+            promql_parser.parse("".join(parts))
         except ValueError as error:
             wrong = wrong or " ".join(str(error).split())
         else:

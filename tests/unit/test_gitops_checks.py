@@ -11,6 +11,7 @@ from components.core.run import CommandError
 from components.gitops.application import kinds
 from devtools.checks import gitops
 from lab.commands import validate
+from lab.host import tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +173,7 @@ def write(path: Path, text: str) -> None:
 @pytest.fixture(autouse=True)
 def _as_on_a_platform(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validate, "_allowed", lambda _: ALLOWED)
-    monkeypatch.setattr(validate.tools, "ensure", lambda _: None)
+    monkeypatch.setattr(tools, "ensure", lambda _: None)
 
 
 def told(clone: Path) -> list[str]:
