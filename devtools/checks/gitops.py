@@ -216,8 +216,8 @@ def _node_ports(each: _Document, content: object, keys: tuple[str | int, ...], t
         inner = [*content.items()]
     elif isinstance(content, list):
         inner = [*enumerate(content)]
-    for key, value in inner:
-        yield from _node_ports(each, value, (*keys, key), top)
+    for at, value in inner:
+        yield from _node_ports(each, value, (*keys, at), top)
 
 
 def _manifest(each: _Document, top: str, named: set[Path]) -> Iterator[Finding]:
