@@ -43,7 +43,7 @@ CLUSTER_WIDE: Final = (
     *("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume"),
     *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
 )
-POD_TEMPLATES: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
+POD_TEMPLATES: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Rollout")
 RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 # What stands for a value that is not known yet; no rule can judge it.
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"

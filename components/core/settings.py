@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Provider = Literal["virtualbox", "libvirt", "docker"]
 Delivery = Literal["deployment", "canary", "blueGreen"]
+PROGRESSIVE: Final[tuple[str, ...]] = get_args(Delivery)[1:]  # a version has to prove itself
 
 PROJECT: Final = "iot"
 PARTS: Final = ("p1", "p2", "p3")
@@ -410,7 +411,7 @@ class EnvironmentSettings(BaseModel, frozen=True):
     @property
     def progressive(self) -> bool:
         """Whether a version has to prove itself before it takes the place of the one before."""
-        return self.delivery != "deployment"
+        return self.delivery in PROGRESSIVE
 
     @property
     def ports(self) -> PortSettings:

@@ -194,7 +194,8 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     fix = "" if ok else application_status.hopeless(status) or f"{tries}, or {environments.look(which)}"
     if stopped:
         ok, fix, problems = False, stopped.fix, [*problems, f"{stopped.what} ({stopped.why})"]
-    more = "; ".join([found + waits, *problems, *([f"Git has {wanted}"] if version != wanted and not pending else [])])
+    said = problems if stopped else [*problems, *application_status.unwell(status)]
+    more = "; ".join([found + waits, *said, *([f"Git has {wanted}"] if version != wanted and not pending else [])])
     return Line(name=which.name, ok=(ok or pending) and not stopped, found=more, fix=fix, value=version)
 
 
@@ -238,10 +239,11 @@ def in_argocd(config: Path, name: str) -> Line:
     state, commit = application_status.summary(found), found.get("sync", {}).get("revision", "")
     problems = application_status.problems(found)
     ok = state == application_status.GOOD and not problems
+    said = [*problems, *application_status.unwell(found)]
     return Line(
         name="application",
         ok=ok,
-        found="; ".join([f"{state} at commit {commit[: manifest_tags.SHORT] or 'unknown'}", *problems]),
+        found="; ".join([f"{state} at commit {commit[: manifest_tags.SHORT] or 'unknown'}", *said]),
         fix="" if ok else application_status.hopeless(found) or f"wait a moment, or {LOOK}",
         value=commit,
     )

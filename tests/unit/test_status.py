@@ -128,6 +128,14 @@ def break_application(lab: Lab) -> None:
     lab.objects[APPLICATION]["status"]["health"]["status"] = "Degraded"
 
 
+def break_secret(lab: Lab) -> None:
+    break_application(lab)
+    said = {"status": "Degraded", "message": "no key could decrypt secret (a); seal it anew"}
+    well = {"kind": "Deployment", "name": "flask-app", "health": {"status": "Healthy"}}
+    its = [well, {"kind": "SealedSecret", "name": "db", "health": said}, {"kind": "Service", "name": "flask-app"}]
+    lab.objects[APPLICATION]["status"]["resources"] = its
+
+
 def break_app(lab: Lab) -> None:
     lab.outputs["appUrl"] = "http://127.0.0.1:1/"
 
@@ -147,6 +155,10 @@ def break_git(lab: Lab) -> None:
         (break_expected_node, r"NOT OK +cluster +1 of 2 nodes Ready.*; not worker"),
         (break_cluster, r"NOT OK +cluster +the cluster does not answer \(.*refused.*\) -> make up"),
         (break_application, r"NOT OK +application +Synced and Degraded at commit 1234567 -> "),
+        (
+            break_secret,
+            r"commit 1234567; SealedSecret db: Degraded no key could decrypt secret \(a\); seal it anew -> ",
+        ),
         (break_app, r"NOT OK +app +.* does not answer"),
         (break_version, r"NOT OK +app +v2 answers, Git has v1 -> "),
         (break_git, r"NOT OK +git +.* can't be reached"),
