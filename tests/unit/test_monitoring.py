@@ -367,7 +367,7 @@ def test_nothing_reaches_the_namespace_but_who_asks_prometheus(made: graph.Graph
     assert among.inputs["spec"]["ingress"] == [{"from": [{"podSelector": prometheus}]}]
     for name in ("monitoring-namespace", "monitoring-prod-namespace"):
         assert pods.restricted().items() <= made.named(name).inputs["metadata"]["labels"].items()
-    assert made.named("monitoring-prod-ingress-deny").inputs["spec"].get("ingress") is None
+    assert made.named("monitoring-prod-deny").inputs["spec"].get("ingress") is None
 
 
 def test_the_token_of_a_further_cluster_is_a_secret_that_is_mounted(made: graph.Graph) -> None:
