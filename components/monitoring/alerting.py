@@ -39,7 +39,7 @@ def rules(argocd: str) -> dict[str, Any]:
 def config(settings: ObservabilitySettings) -> dict[str, Any]:
     """Return Alertmanager's configuration, which names the files with the secrets.
 
-    https://prometheus.io/docs/alerting/latest/configuration/
+    https://prometheus.io/docs/
     """
     receiver: dict[str, Any] = {"name": "people"}
     if settings.webhook:

@@ -192,7 +192,7 @@ class Monitoring(pulumi.ComponentResource):
         name, cluster = f"{self._name}-{key}", watched.cluster
         namespace = pods.namespace(f"{name}-namespace", names.MONITORING, cluster, self)
         inside = cluster.inside(self, depends_on=[namespace])
-        pods.closed(f"{name}-ingress", namespace, inside)
+        pods.closed(name, namespace, inside)
         account = kubernetes.core.v1.ServiceAccount(
             f"{name}-account",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name=names.PROMETHEUS, namespace=names.MONITORING),
@@ -221,7 +221,7 @@ class Monitoring(pulumi.ComponentResource):
             rules.append(api.PolicyRuleArgs(api_groups=[""], resources=["pods/proxy"], verbs=["get"]))
         role = api.Role(f"{name}-role", metadata=metadata, rules=rules, opts=cluster.inside(self, depends_on=[made]))
         binding = api.RoleBinding(
-            f"{name}-binding",
+            f"{name}-bound",
             metadata=metadata,
             role_ref=api.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=names.PROMETHEUS),
             subjects=[api.SubjectArgs(kind="ServiceAccount", name=names.PROMETHEUS, namespace=names.MONITORING)],

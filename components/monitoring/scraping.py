@@ -1,6 +1,6 @@
 """What Prometheus asks, and how: its configuration, in which no secret is.
 
-https://prometheus.io/docs/prometheus/latest/configuration/configuration/
+https://prometheus.io/docs/
 """
 
 from __future__ import annotations

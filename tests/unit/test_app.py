@@ -192,7 +192,11 @@ def test_requests_are_counted_by_method_status_and_version_but_for_probes_and_me
 
 def test_an_error_of_the_app_is_counted_as_one() -> None:
     flask_app = create_app(alone)
-    flask_app.get("/broken")(lambda: 1 // 0)
+
+    @flask_app.get("/broken")
+    def broken() -> str:
+        return str(1 // 0)
+
     client = flask_app.test_client()
 
     assert client.get("/broken").get_json()["status"] == "error"

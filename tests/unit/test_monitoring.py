@@ -17,6 +17,8 @@ from pulumi.runtime import set_all_config
 from components.core import names, pods, project, versions
 from components.core.errors import LabError
 from components.monitoring import alerting, scraping, values
+from components.monitoring.monitoring import MonitoringArgs
+from components.parts import p3
 from devtools import graph
 from devtools.checks import invariants
 from lab.host import paths
@@ -35,7 +37,7 @@ RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 RECEIVERS: Final = ("alertWebhook", "alertSlack", "alertMailPassword")
 URL: Final = "https://chat.example/hooks/hunter2"
 MAIL: Final = {"to": "ops@a.example", "from": "lab@a.example", "server": "a.example:587"}
-CANARY: Final = {
+CANARY: Final[dict[str, Any]] = {
     "dev": {"port": 30001},
     "prod": {"port": 30021, "after": "dev", "cluster": "prod", "delivery": "canary"},
 }
@@ -365,7 +367,7 @@ def test_nothing_reaches_the_namespace_but_who_asks_prometheus(made: graph.Graph
     assert among.inputs["spec"]["ingress"] == [{"from": [{"podSelector": prometheus}]}]
     for name in ("monitoring-namespace", "monitoring-prod-namespace"):
         assert pods.restricted().items() <= made.named(name).inputs["metadata"]["labels"].items()
-    assert made.named("monitoring-prod-ingress-deny").inputs["spec"].get("ingress") is None
+    assert made.named("monitoring-prod-deny").inputs["spec"].get("ingress") is None
 
 
 def test_the_token_of_a_further_cluster_is_a_secret_that_is_mounted(made: graph.Graph) -> None:
@@ -377,6 +379,28 @@ def test_the_token_of_a_further_cluster_is_a_secret_that_is_mounted(made: graph.
         ("clusters", "/etc/clusters")
     ]
     assert server["service"] == {"servicePort": 9090, "type": "NodePort", "nodePort": 30090}
+
+
+def test_argo_rollouts_is_asked_in_every_cluster_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_rollouts(**given: Any) -> MonitoringArgs:  # noqa: ANN401 - as the arguments are
+        # Some resource in either cluster stands for the namespace.
+        there = {"": given["argocd"], "prod": given["clusters"]["prod"].namespaces["prod"]}
+        return MonitoringArgs(**given | {"rollouts": there})
+
+    monkeypatch.setattr(p3, "MonitoringArgs", with_rollouts)
+    found = graph.build("platform", paths.ROOT, {"environments": CANARY})
+    config = found.named("monitoring-release").inputs["values"]["serverFiles"]["prometheus.yml"]
+    assert scraped(config, "argo-rollouts")["kubernetes_sd_configs"][0]["namespaces"] == {"names": ["argo-rollouts"]}
+    assert scraped(config, "argo-rollouts-prod")["scheme"] == "https"
+    assert found.named("monitoring-argo-rollouts-role").inputs["metadata"]["namespace"] == "argo-rollouts"
+    assert "iot-cluster-prod" in found.named("monitoring-prod-argo-rollouts-role").provider
+    # Its namespace is closed otherwise.
+    spec = found.named("monitoring-argo-rollouts-ingress").inputs["spec"]
+    (rule,) = spec["ingress"]
+    assert rule["ports"] == [{"port": 8090, "protocol": "TCP"}]
+    (peer,) = rule["from"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "monitoring"}
+    assert spec["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "argo-rollouts"}
 
 
 def test_receivers_are_in_a_secret_and_not_in_values() -> None:
