@@ -57,6 +57,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "argocdPorts": [19080],
     "gitPorts": [19003],
     "registryPort": 19001,
+    "monitoring": False,  # test_progressive.py has it
     "clusters": {"prod": {"apiPort": 17551}},
     "environments": ENVIRONMENTS,
 }
