@@ -68,7 +68,7 @@ class Rollouts(pulumi.ComponentResource):
         namespace = self.namespace = pods.namespace(f"{name}-namespace", names.ROLLOUTS, cluster, self)
         inside = cluster.inside(self, depends_on=[namespace])
         controller = {"app.kubernetes.io/name": names.ROLLOUTS}
-        policies = pods.reachable(f"{name}-ingress", namespace, controller, METRICS, inside)
+        policies = pods.reachable(name, namespace, controller, METRICS, inside)
         rights = [*self._looks(name, cluster), *self._own(name, cluster, namespace)]
         for key, its in args.namespaces.items():
             rights += self._acts(name, key, cluster, its)

@@ -151,7 +151,7 @@ class Monitoring(pulumi.ComponentResource):
             pod_selector=_labelled({"app.kubernetes.io/name": names.PROMETHEUS}),
         )
         return api.NetworkPolicy(
-            f"{self._name}-{job.name}-ingress",
+            f"{self._name}-{job.name.removeprefix('argo-')}",
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name="ingress-prometheus", namespace=job.namespaces[0]),
             spec=api.NetworkPolicySpecArgs(
                 pod_selector=_labelled({"app.kubernetes.io/name": job.app}),
@@ -213,7 +213,7 @@ class Monitoring(pulumi.ComponentResource):
 
     def _rights(self, key: str, cluster: Cluster, namespace: str, made: pulumi.Resource) -> list[pulumi.Resource]:
         """Let Prometheus find the pods of a namespace, and ask them through the API of a further cluster."""
-        name = "-".join(filter(None, (self._name, key, namespace)))
+        name = "-".join(filter(None, ("seen", key, namespace.removeprefix("argo-"))))
         api = kubernetes.rbac.v1
         metadata = kubernetes.meta.v1.ObjectMetaArgs(name=names.PROMETHEUS, namespace=namespace)
         rules = [api.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=[*READ])]

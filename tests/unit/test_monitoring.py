@@ -17,8 +17,6 @@ from pulumi.runtime import set_all_config
 from components.core import names, pods, project, versions
 from components.core.errors import LabError
 from components.monitoring import alerting, scraping, values
-from components.monitoring.monitoring import MonitoringArgs
-from components.parts import p3
 from devtools import graph
 from devtools.checks import invariants
 from lab.host import paths
@@ -338,15 +336,14 @@ def test_every_pod_meets_the_restricted_standard_and_has_limits(made: graph.Grap
 
 
 def test_nobody_has_rights_but_to_see_pods_where_they_are_asked(made: graph.Graph) -> None:
-    roles = [node for node in made.of_type("kubernetes:rbac.authorization.k8s.io/v1:Role") if "monitoring" in node.name]
+    roles = [node for node in made.of_type("kubernetes:rbac.authorization.k8s.io/v1:Role") if "seen-" in node.name]
     rights = {node.name: [(rule["resources"], rule["verbs"]) for rule in node.inputs["rules"]] for node in roles}
     see = (["pods"], ["get", "list", "watch"])
     assert rights == {
-        "monitoring-dev-role": [see],
-        "monitoring-argocd-role": [see],
-        "monitoring-prod-prod-role": [see, (["pods/proxy"], ["get"])],
+        **{f"seen-{name}-role": [see] for name in ("argocd", "dev")},
+        **{f"seen-prod-{name}-role": [see, (["pods/proxy"], ["get"])] for name in ("prod", "rollouts")},
     }
-    assert "iot-cluster-prod" in made.named("monitoring-prod-prod-role").provider
+    assert "iot-cluster-prod" in made.named("seen-prod-prod-role").provider
     found = made.named("monitoring-release").inputs["values"]
     assert found["rbac"] == {"create": False}
     state = found["kube-state-metrics"]
@@ -381,21 +378,15 @@ def test_the_token_of_a_further_cluster_is_a_secret_that_is_mounted(made: graph.
     assert server["service"] == {"servicePort": 9090, "type": "NodePort", "nodePort": 30090}
 
 
-def test_argo_rollouts_is_asked_in_every_cluster_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def with_rollouts(**given: Any) -> MonitoringArgs:  # noqa: ANN401 - as the arguments are
-        # Some resource in either cluster stands for the namespace.
-        there = {"": given["argocd"], "prod": given["clusters"]["prod"].namespaces["prod"]}
-        return MonitoringArgs(**given | {"rollouts": there})
-
-    monkeypatch.setattr(p3, "MonitoringArgs", with_rollouts)
-    found = graph.build("platform", paths.ROOT, {"environments": CANARY})
+def test_argo_rollouts_is_asked_in_every_cluster_that_has_it() -> None:
+    found = graph.build("platform", paths.ROOT)
     config = found.named("monitoring-release").inputs["values"]["serverFiles"]["prometheus.yml"]
     assert scraped(config, "argo-rollouts")["kubernetes_sd_configs"][0]["namespaces"] == {"names": ["argo-rollouts"]}
     assert scraped(config, "argo-rollouts-prod")["scheme"] == "https"
-    assert found.named("monitoring-argo-rollouts-role").inputs["metadata"]["namespace"] == "argo-rollouts"
-    assert "iot-cluster-prod" in found.named("monitoring-prod-argo-rollouts-role").provider
+    assert found.named("seen-rollouts-role").inputs["metadata"]["namespace"] == "argo-rollouts"
+    assert "iot-cluster-prod" in found.named("seen-prod-rollouts-role").provider
     # Its namespace is closed otherwise.
-    spec = found.named("monitoring-argo-rollouts-ingress").inputs["spec"]
+    spec = found.named("monitoring-rollouts").inputs["spec"]
     (rule,) = spec["ingress"]
     assert rule["ports"] == [{"port": 8090, "protocol": "TCP"}]
     (peer,) = rule["from"]
