@@ -38,14 +38,14 @@ VOLUMES: Final = [
         {"metadata": {"name": name}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}
     ).values()
 ]
-PORTS: Final = {"dev": 31201, "qa": 31211, "prod": 31221}
+PORTS: Final = {"dev": 31301, "qa": 31311, "prod": 31321}
 SETTINGS: Final[dict[str, Any]] = {
     "clusterName": CLUSTER,
-    "apiPort": 17560,
+    "apiPort": 17570,
     "argocdPorts": [19180],
     "gitPorts": [19103],
     "registryPort": 19101,
-    "clusters": {"prod": {"apiPort": 17561}},
+    "clusters": {"prod": {"apiPort": 17571}},
     "sealedSecrets": False,  # test_platform.py has them
     "environments": {
         "dev": {"port": PORTS["dev"]},
