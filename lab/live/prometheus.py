@@ -26,7 +26,7 @@ PROMETHEUS: Final = "prometheus"
 ALERTMANAGER: Final = "alertmanager"
 NAMES: Final = {PROMETHEUS: "Prometheus", ALERTMANAGER: "Alertmanager"}
 # What kubectl makes of the statuses 400 and 422 with which Prometheus refuses; it does not show what is said with them.
-# https://prometheus.io/docs/prometheus/latest/querying/api/#format-overview
+# https://prometheus.io/docs/prometheus/3.14/querying/api/#format-overview
 REFUSED: Final = ("(BadRequest)", "The request is invalid")
 FIRING: Final = "firing"
 PENDING: Final = "pending"
