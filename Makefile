@@ -50,6 +50,18 @@ outputs: ## a stack's outputs; secret ones with ARGS=--show-secrets
 status: ## a stack at a glance
 	@$(READY) && $(LAB) status $(PART) $(ARGS)
 
+.PHONY: alerts
+alerts: ## what fires and what is about to
+	@$(READY) && $(LAB) alerts $(PART) $(ARGS)
+
+.PHONY: dashboard
+dashboard: ## the last hour in plots, as one HTML file; a day with ARGS="--minutes 1440"
+	@$(READY) && $(LAB) dashboard $(PART) $(ARGS)
+
+.PHONY: dora
+dora: ## how often, how fast and how well each environment is changed: DORA's four metrics
+	@$(READY) && $(LAB) dora $(PART) $(ARGS)
+
 .PHONY: password
 password: ## the passwords of Argo CD and Gitea
 	@$(READY) && $(LAB) password $(PART)

@@ -8,8 +8,12 @@ import sys
 import time
 from datetime import datetime, timezone
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 PROBE_PATH = "/healthz"
 _logger = logging.getLogger(__name__)
@@ -27,12 +31,17 @@ def write_to_stdout() -> None:
     _logger.propagate = False
 
 
-def attach(flask_app: Flask) -> None:
-    """Log every request that this app answers, but for the probes that went well.
+def attach(flask_app: Flask, *, quiet: Collection[str] = ()) -> None:
+    """Log every request that this app answers, but for the probes that went well, and other quiet ones.
 
     A line has time (UTC, ISO 8601), method, path (without the query, which may hold what is nobody's business),
     status, duration_ms, host (the Host header) and client (the peer's address: the proxy's, if there is one).
+
+    Args:
+        flask_app: the app.
+        quiet: paths that are asked for again and again, besides the probes'.
     """
+    unheard = {PROBE_PATH, *quiet}
 
     @flask_app.before_request
     def start_clock() -> None:
@@ -41,7 +50,7 @@ def attach(flask_app: Flask) -> None:
     @flask_app.after_request
     def log(response: Response) -> Response:
         # Two probes every few seconds would bury everything else; a failing one is news.
-        if request.path != PROBE_PATH or response.status_code >= HTTPStatus.BAD_REQUEST:
+        if request.path not in unheard or response.status_code >= HTTPStatus.BAD_REQUEST:
             _logger.info("%s", _line(response))
         return response
 

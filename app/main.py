@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify, make_response, render_template, requ
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException, NotFound
 
-from app import access_log
+from app import access_log, faults, metrics
 from app.settings import Settings
 
 # The page needs its own inline style and nothing else, from nowhere.
@@ -29,14 +29,18 @@ def create_app(settings: Settings) -> Flask:
 
     ``GET /`` says who answers: status and version, and, if the app has a name, also app, pod and host
     (the Host header asked for), as a page for clients that prefer ``text/html``. ``GET /healthz`` is for
-    Kubernetes' probes. Everything else, errors included, is JSON with status and message.
+    Kubernetes' probes, ``GET /metrics`` for Prometheus. Everything else, errors included, is JSON with status and
+    message.
     """
     flask_app = Flask(__name__, static_folder=None)
     flask_app.json = _CompactJSON(flask_app)
-    access_log.attach(flask_app)
+    access_log.attach(flask_app, quiet=(metrics.PATH,))
+    metrics.attach(flask_app, settings.version, uncounted=(access_log.PROBE_PATH,))
+    suffer = faults.of(settings)
 
     @flask_app.get("/")
     def index() -> Response:
+        suffer()
         if settings.app_name is None:
             return jsonify(status="ok", message=settings.version)
         return _introduction(settings, settings.app_name)

@@ -284,7 +284,9 @@ def _is_encrypted(value: str) -> bool:
 
 
 def _without_the_key(config: dict[str, str]) -> dict[str, str]:
-    """Put an argument in the place of K3s's encrypted ones, which can't be read here."""
+    """Put something in the place of what is encrypted and checked, which can't be read here."""
+    urls = {f"{PROJECT}:{name}" for name in ("alertWebhook", "alertSlack")}
+    config = config | {key: f"https://{STAND_IN}.invalid/" for key in urls if _is_encrypted(config.get(key, ""))}
     key = f"{PROJECT}:k3sArgs"
     value = _ENCRYPTED.sub('"--encrypted"', config.get(key, "[]"))
     return config | {key: value if value.startswith("[") else f"[{value}]"}

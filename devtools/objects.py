@@ -117,13 +117,25 @@ def of_folder(folder: Path, shown: str = p3.MANIFESTS) -> list[Object]:
     Raises:
         LabError: a manifest is malformed; names the file and the line.
     """
+    paths = sorted(folder.glob("*.y*ml"))
+    return [each for path in paths for each in of_text(path.read_text(encoding="utf-8"), f"{shown}/{path.name}")]
+
+
+def of_text(text: str, source: str) -> list[Object]:
+    """Return the objects in a manifest.
+
+    Args:
+        text: the manifest.
+        source: how it is called in messages.
+
+    Raises:
+        LabError: it is malformed; names the line.
+    """
     found = []
-    for path in sorted(folder.glob("*.y*ml")):
-        source = f"{shown}/{path.name}"
-        for node in manifests.documents(path.read_text(encoding="utf-8"), source):
-            content = yaml.safe_load(yaml.serialize(node))
-            if not isinstance(content, dict):
-                line = node.start_mark.line + 1
-                raise LabError(f"{source}:{line} is no object", why="it has no kind", fix="correct that line")
-            found.append(Object(source=source, content=content, node=node))
+    for node in manifests.documents(text, source):
+        content = yaml.safe_load(yaml.serialize(node))
+        if not isinstance(content, dict):
+            line = node.start_mark.line + 1
+            raise LabError(f"{source}:{line} is no object", why="it has no kind", fix="correct that line")
+        found.append(Object(source=source, content=content, node=node))
     return found

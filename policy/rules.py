@@ -15,6 +15,7 @@ from typing import Any, Final
 from components.core import names, versions
 
 # Where this project's objects may be, besides its environments. A new namespace is a decision: it is added here, too.
+READING: Final = {"get", "list", "watch"}  # verbs
 NAMESPACES: Final = (
     names.ARGOCD,
     names.APP_NAMESPACE,
@@ -32,6 +33,7 @@ APP_IMAGE: Final = "appImage"
 ENVIRONMENTS: Final = "environments"
 CI: Final = "ci"
 REGISTRY_PORT: Final = "registryPort"
+MONITORING: Final = "monitoring"
 # Where tools look for a registry: https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry
 HOSTING: Final = ("ConfigMap", "kube-public", "local-registry-hosting")
 IMAGES: Final = frozenset({versions.ARGOCD_IMAGE, versions.REDIS_IMAGE})
@@ -41,7 +43,7 @@ CLUSTER_WIDE: Final = (
     *("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume"),
     *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
 )
-POD_TEMPLATES: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
+POD_TEMPLATES: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Rollout")
 RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 # What stands for a value that is not known yet; no rule can judge it.
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -136,8 +138,10 @@ def context(setting: Callable[[str], Any], ports: Sequence[str] = NODE_PORTS, *,
     app = _repository(setting(APP_IMAGE) or versions.APP_REPOSITORY)
     if str(setting(CI)).lower() == "true":
         app = f"localhost:{setting(REGISTRY_PORT)}/flask-app"  # what CI pushes has the name of what is built here
+    # That of Prometheus is the same everywhere.
+    watched = {names.PROMETHEUS_NODE_PORT} if str(setting(MONITORING)).lower() == "true" else set()
     return Context(
-        node_ports=frozenset(int(setting(key)) for key in ports),
+        node_ports=frozenset(int(setting(key)) for key in ports) | watched,
         own_cluster=own_cluster,
         app=app,
         environments=tuple(json.loads(setting(ENVIRONMENTS) or "{}")),
@@ -475,16 +479,42 @@ def quantities(resource: Resource, _context: Context) -> Iterator[Problem]:
 
 
 def no_rights(resource: Resource, context: Context) -> Iterator[Problem]:
-    """Give nobody rights in the Kubernetes API, which no pod asks, but Argo CD in an environment's namespace."""
+    """Give rights in the Kubernetes API to what needs them, where it does, and to nobody else: no pod of ours asks it.
+
+    Argo CD changes environments, Argo Rollouts does, and looks at the rest, and Prometheus sees pods.
+    """
     if not resource.type.startswith("kubernetes:rbac.authorization.k8s.io/"):
         return
     metadata = _map(resource.inputs.get("metadata"))
-    of_argocd = metadata.get("name") == names.ARGOCD_ACCOUNT and metadata.get("namespace") in context.environments
-    if resource.kind not in {"Role", "RoleBinding"} or not of_argocd:
+    name, where = metadata.get("name"), metadata.get("namespace")
+    in_one = resource.kind in {"Role", "RoleBinding"}
+    known = {
+        names.ARGOCD_ACCOUNT: in_one and where in context.environments,
+        names.ROLLOUTS_CONTROLLER: in_one and where in {*context.environments, names.ROLLOUTS},
+        names.ROLLOUTS: resource.kind in {"ClusterRole", "ClusterRoleBinding"},
+        names.PROMETHEUS: in_one,
+    }
+    if not known.get(str(name)):
         yield ("kind",), f"a {resource.kind} gives rights in the cluster, and no pod here needs any; leave it out"
-    for keys, value in _leaves(resource.inputs.get("rules"), ("rules",)):
+    bound = _map(resource.inputs.get("roleRef"))
+    if bound and bound.get("name") != name:
+        yield ("roleRef",), f"it gives {name} what the {bound.get('kind')} {bound.get('name')} may; name its own Role"
+    for at, rule in enumerate(_list(resource.inputs.get("rules"))):
+        for keys, problem in _too_much(_map(rule), str(name)):
+            yield ("rules", at, *keys), problem
+
+
+def _too_much(rule: Mapping[str, Any], name: str) -> Iterator[Problem]:
+    verbs, seen = {*_list(rule.get("verbs"))}, {*_list(rule.get("resources"))}
+    if name == names.ROLLOUTS and verbs - READING:
+        yield ("verbs",), f"it may {', '.join(sorted(verbs - READING))} in every namespace; leave that out"
+    if name == names.PROMETHEUS and (verbs - READING or seen - {"pods", "pods/proxy"}):
+        yield (), "it gives Prometheus more than to see pods; leave the rest out"
+    if rule.get("resourceNames") and not verbs - READING:
+        return
+    for found, value in _leaves(rule):
         if value == "*" or value in {"secrets", "serviceaccounts", "roles", "rolebindings"}:
-            yield keys, f"it gives Argo CD rights to {value}; name the kinds that Git may bring"
+            yield found, f"it gives rights to {value}; name the kinds that are needed"
 
 
 def narrow_project(resource: Resource, _context: Context) -> Iterator[Problem]:

@@ -105,3 +105,17 @@ def identity_of(path: Path, context: str) -> str:
                 why=error.said.rpartition("\n")[2] if error.said else error.what,
                 fix=f"see what `kubectl {shlex.join(reach)} get namespace kube-system` says",
             ) from error
+
+
+def raw(config: Path, path: str) -> str:
+    """Return what the API server answers at a path of its own, such as that of a Service which it is the way to.
+
+    Args:
+        config: path of the kubeconfig.
+        path: such as /api/v1/namespaces/NAMESPACE/services/NAME:PORT/proxy/PATH, with its query.
+
+    Raises:
+        CommandError: nobody answers, or not with success; ``said`` has what kubectl makes of it.
+    """
+    # The path may be long and says little: it is last, where no message has it.
+    return run(command(config, f"--request-timeout={ANSWER}s", "get", "--raw", path), timeout=ANSWER + 5)

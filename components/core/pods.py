@@ -110,6 +110,28 @@ def closed(
     return _policy(name, "deny", of, nothing, opts)
 
 
+def among(
+    name: str, of: kubernetes.core.v1.Namespace, callers: Mapping[str, str], opts: pulumi.ResourceOptions
+) -> kubernetes.networking.v1.NetworkPolicy:
+    """Let some pods of a namespace reach all of it.
+
+    Args:
+        name: what the resource's name begins with.
+        of: the namespace.
+        callers: labels of the pods that may call.
+        opts: of the NetworkPolicy.
+    """
+    peer = kubernetes.networking.v1.NetworkPolicyPeerArgs(
+        pod_selector=kubernetes.meta.v1.LabelSelectorArgs(match_labels=callers)
+    )
+    allowed = kubernetes.networking.v1.NetworkPolicySpecArgs(
+        pod_selector=kubernetes.meta.v1.LabelSelectorArgs(),
+        policy_types=["Ingress"],
+        ingress=[kubernetes.networking.v1.NetworkPolicyIngressRuleArgs(from_=[peer])],
+    )
+    return _policy(name, "among", of, allowed, opts)
+
+
 def _policy(
     name: str,
     rule: str,

@@ -29,7 +29,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from components.core import versions
+from components.core import names, versions
 from components.core.errors import LabError, all_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Provider = Literal["virtualbox", "libvirt", "docker"]
 Delivery = Literal["deployment", "canary", "blueGreen"]
+PROGRESSIVE: Final[tuple[str, ...]] = get_args(Delivery)[1:]  # a version has to prove itself
 
 PROJECT: Final = "iot"
 PARTS: Final = ("p1", "p2", "p3")
@@ -66,6 +67,7 @@ NAME: Final = 32  # characters that a k3d cluster's name has at most
 RESERVED: Final = ("argo-rollouts", "argocd", "default", "environments", "monitoring", "sealed-secrets")
 _CREDENTIALS: Final = re.compile(r"://[^\s/@]*@")
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_MAIL: Final = 'to, from and a server, such as {"to": "a@a.example", "from": "b@a.example", "server": "a.example:587"}'
 _PLAIN_TEXT: Final = "a secret, but it is kept in plain text"
 
 
@@ -107,6 +109,19 @@ def _password(raw: str) -> pulumi.Output[str] | None:
     if raw and not isinstance(raw, _Secret):
         raise PydanticCustomError("expected", _PLAIN_TEXT)
     return pulumi.Output.secret(str(raw)) if raw else None
+
+
+def _secret_url(raw: str) -> pulumi.Output[str] | None:
+    if raw and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", raw):
+        raise PydanticCustomError("expected", "a URL, such as https://chat.example/hooks/1")
+    return _password(raw)
+
+
+def _with_server(mail: object) -> object:
+    needed = {"to", "from", "server"}
+    if not isinstance(mail, dict) or not (not mail or needed <= set(mail) <= {*needed, "username"}):
+        raise PydanticCustomError("expected", _MAIL)
+    return mail or None
 
 
 def _no_plain_secret(argument: str, info: ValidationInfo[bool]) -> str:
@@ -198,6 +213,10 @@ AppName = Annotated[str, Field(max_length=63, pattern=f"^{_LABEL}$")]
 Image = Annotated[str, AfterValidator(_pinned)]
 GitUrl = Annotated[str, Field(pattern=r"^(https?://[^\s/@]+/\S+|ssh://([^\s/@:]+@)?[^\s/@]+/\S+|[\w.-]+@[\w.-]+:\S+)$")]
 Password = Annotated[pulumi.Output[str] | None, PlainValidator(_password), Field(repr=False)]
+SecretUrl = Annotated[pulumi.Output[str] | None, PlainValidator(_secret_url), Field(repr=False)]
+MailAddress = Annotated[
+    str, Field(pattern=r"^[^\s@<>,]+@[^\s@<>,]+$", description="one address, such as ops@a.example")
+]
 K3sArgument = Annotated[str, Field(pattern=r"^--[^\s=-][^\s=]*(=(?s:.*))?$"), AfterValidator(_no_plain_secret)]
 
 
@@ -211,10 +230,26 @@ class SealingSettings(BaseModel, frozen=True):
     )
 
 
+class MailSettings(BaseModel, frozen=True):
+    """Who gets mail of an alert, and which server takes it."""
+
+    to: MailAddress
+    sender: MailAddress = Field(alias="from")
+    server: str = Field(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$", description="HOST:PORT, such as a.example:587")
+    username: str = Field("", strict=True, description="the user that alertMailPassword belongs to")
+
+
 class ObservabilitySettings(BaseModel, frozen=True):
     """What is seen of a stack, and told."""
 
     wanted: Flag = Field(alias="monitoring", description="true or false")
+    # Who is told of an alert; those that are set, all of them.
+    webhook: SecretUrl = Field(alias="alertWebhook")
+    slack: SecretUrl = Field(alias="alertSlack")
+    mail: Json[Annotated[MailSettings | None, BeforeValidator(_with_server)]] = Field(
+        alias="alertMail", description=_MAIL
+    )
+    mail_password: Password = Field(alias="alertMailPassword")
     chart: Annotated[Path | None, _existing("a chart, a folder or a .tgz", Path.exists)] = Field(
         alias="prometheusChart"
     )
@@ -376,7 +411,7 @@ class EnvironmentSettings(BaseModel, frozen=True):
     @property
     def progressive(self) -> bool:
         """Whether a version has to prove itself before it takes the place of the one before."""
-        return self.delivery != "deployment"
+        return self.delivery in PROGRESSIVE
 
     @property
     def ports(self) -> PortSettings:
@@ -425,6 +460,12 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
         used = {each.cluster for each in self.environments}
         return tuple(each for each in self.clusters if each.name in used)
 
+    @property
+    def prometheus_node_port(self) -> int | None:
+        """Where canaries in further clusters ask Prometheus about themselves; None when there are none."""
+        asked = any(each.cluster and each.delivery == "canary" for each in self.environments)
+        return names.PROMETHEUS_NODE_PORT if self.observability.wanted and asked else None
+
 
 _K3S_ARGS: Final = TypeAdapter(Json[tuple[K3sArgument, ...]])
 _APPS: Final = TypeAdapter(Json[dict[AppName, Annotated[AppSettings, BeforeValidator(_with_host)]]])
@@ -436,7 +477,11 @@ _SUBJECTS: Final[dict[str, Any]] = {
 _INSIDE: Final = {
     **AppSettings.model_fields,
     **EnvironmentSettings.model_fields,
-    **{field.alias or name: field for name, field in FurtherClusterSettings.model_fields.items()},
+    **{
+        field.alias or name: field
+        for model in (FurtherClusterSettings, MailSettings)
+        for name, field in model.model_fields.items()
+    },
 }
 KEYS: Final = {
     field.alias: field
@@ -578,7 +623,9 @@ def _check_together(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mis
         yield from _check_git(raw)
         yield from _check_cluster(settings.cluster, raw)
         yield from _check_environments(settings, raw)
+        yield from _check_delivery(settings)
         yield from _check_ci(settings, raw)
+        yield from _check_alerts(settings.observability, raw)
     else:
         yield from _check_addresses(settings.machines)
     if settings.part == "p2":
@@ -605,6 +652,8 @@ def _check_ports(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistak
     host_ports = [(settings.cluster.api_port, "apiPort")]
     host_ports += [(each.api_port, "clusters") for each in settings.further_clusters if each.api_port]
     host_ports += [(number, f"{name}Ports") for name, port in services.items() for number in port.host_ports]
+    # Those of another cluster are its own, but an environment may move.
+    node_ports += [(settings.prometheus_node_port, "monitoring")] if settings.prometheus_node_port else []
     node_ports += [(each.port, "environments") for each in settings.environments]
     host_ports += [(each.port, "environments") for each in settings.environments]
     host_ports += [(settings.cluster.registry_port, "registryPort")] if settings.cluster.registry_port else []
@@ -686,6 +735,19 @@ def _check_environments(settings: Settings, raw: Mapping[str, str]) -> Iterator[
             yield _Mistake("environments", each.name, "a name that no namespace or Application has yet")
 
 
+def _check_delivery(settings: Settings) -> Iterator[_Mistake]:
+    theirs = {each.name for each in settings.clusters if each.kubeconfig}
+    for each in settings.environments:
+        if each.progressive and each.cluster in theirs:
+            words = f"deployment for {each.name}: what a {each.delivery} takes is made in clusters of k3d alone"
+            fix = f"pulumi config set --path '{PROJECT}:environments.{each.name}.delivery' deployment"
+            yield _Mistake("environments", each.delivery, words, fix, others=("clusters",))
+        if each.delivery == "canary" and not settings.observability.wanted:
+            words = f"true, because the canary of {each.name} is judged by what Prometheus sees"
+            fix = f"pulumi config set {PROJECT}:monitoring true"
+            yield _Mistake("monitoring", "false", words, fix, others=("environments",))
+
+
 def _check_ci(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
     if settings.image.ci and not settings.cluster.registry_port:
         words = "a port for the registry that CI pushes to"
@@ -697,6 +759,18 @@ def _check_ci(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
         if settings.image.ci and raw[key]:
             words = "nothing, because CI runs beside the embedded Git server and builds the app"
             yield _Mistake(key, raw[key], words, f"pulumi config rm {PROJECT}:{key}", others=("ci",))
+
+
+def _check_alerts(settings: ObservabilitySettings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
+    for key in ("alertWebhook", "alertSlack", "alertMail"):
+        if raw[key] not in {"", "{}"} and not settings.wanted:
+            words = f"true, because without it nobody is told of anything, and {key} is set"
+            yield _Mistake("monitoring", raw["monitoring"], words, f"pulumi config set {PROJECT}:monitoring true")
+    username = settings.mail.username if settings.mail else ""
+    if settings.mail_password and not username:
+        yield _Mistake("alertMail", raw["alertMail"], "a username, because alertMailPassword is set")
+    if username and not settings.mail_password:
+        yield _Mistake("alertMailPassword", "", f"the password of {username}, the username of alertMail")
 
 
 def _is_loopback(host: str) -> bool:

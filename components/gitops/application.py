@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 
 IN_CLUSTER: Final = "https://kubernetes.default.svc"
 KINDS: Final = (("apps", "Deployment"), ("", "Service"))  # what Git may bring, by API group
+PROGRESSIVE: Final = (("argoproj.io", "Rollout"), ("argoproj.io", "AnalysisTemplate"))  # and these, where they work
 SEALED: Final = ("bitnami.com", "SealedSecret")  # and this, where something reads it
 WAIT: Final = "components.gitops.wait_application"
 
 
-def kinds(*, sealed: bool) -> tuple[tuple[str, str], ...]:
+def kinds(*, sealed: bool, progressive: bool = False) -> tuple[tuple[str, str], ...]:
     """Return what Git may bring, by API group.
 
     Args:
         sealed: whether something reads sealed secrets.
+        progressive: whether versions have to prove themselves.
     """
-    return (*KINDS, SEALED) if sealed else KINDS
+    return (*KINDS, *([SEALED] if sealed else ()), *(PROGRESSIVE if progressive else ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +221,7 @@ def application_spec(  # noqa: PLR0913 - what an Application can be told
     automated: bool = True,
     server: str = IN_CLUSTER,
     patches: tuple[Mapping[str, Any], ...] = (),
+    components: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Return the spec of an Application that makes a namespace equal to a folder in Git.
 
@@ -231,8 +234,10 @@ def application_spec(  # noqa: PLR0913 - what an Application can be told
         automated: whether Argo CD does it by itself, also after changes by hand; otherwise somebody has to ask for it.
         server: the cluster that it goes to.
         patches: what Kustomize changes in what the folder has, as `patches` of a kustomization has it.
+        components: folders with what Kustomize adds to it, relative to it.
     """
-    kustomize = {"kustomize": {"patches": [*patches]}} if patches else {}
+    told = {"components": [*components], "patches": [*patches]}
+    kustomize = {"kustomize": {key: each for key, each in told.items() if each}} if patches or components else {}
     retry = {
         "limit": 10,
         "backoff": {"duration": "2s", "factor": 2, "maxDuration": "1m"},

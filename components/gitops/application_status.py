@@ -85,6 +85,17 @@ def hopeless(status: dict[str, Any]) -> str:
     return next((fix for words, fix in HOPELESS.items() if words in said), "")
 
 
+def unwell(status: dict[str, Any]) -> list[str]:
+    """Return what an Application has that is not well, each with what Argo CD says of it."""
+    # Argo CD says nothing of the health of what it does not look at.
+    looked_at = [(each, each["health"]) for each in status.get("resources", []) if each.get("health", {}).get("status")]
+    return [
+        f"{each.get('kind')} {each.get('name')}: {health['status']} {health.get('message', '')}".rstrip()
+        for each, health in looked_at
+        if health["status"] != "Healthy"
+    ]
+
+
 def summary(status: dict[str, Any]) -> str:
     """Return where an Application is, in a few words."""
     sync = status.get("sync", {}).get("status", "Unknown")
@@ -100,12 +111,7 @@ def diagnosis(status: dict[str, Any], items: Callable[[str], list[dict[str, Any]
         items: returns what that namespace has of a kind.
     """
     lines = [f"Application: {summary(status)}"]
-    lines += problems(status)
-    lines += [
-        f"{each.get('kind')} {each.get('name')}: {each['health'].get('status')} {each['health'].get('message', '')}"
-        for each in status.get("resources", [])
-        if each.get("health", {}).get("status") not in (None, "Healthy")
-    ]
+    lines += [*problems(status), *unwell(status)]
     lines += [line for pod in items("pods") for line in pod_problems(pod)]
     events = sorted(items("events"), key=moment)
     lines += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Sessions from before this time are invalid; without it, every upgrade would end all of them.
 SINCE: Final = "2026-01-01T00:00:00Z"
+# What Argo CD goes by to say whether an object is well, a file named GROUP_KIND.lua for each kind: docs/adr/0019.
+HEALTH: Final = Path(__file__).parent / "health"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,7 @@ class ArgoCd(pulumi.ComponentResource):
     random secrets: of the administrator, of webhooks and of Redis.
 
     Attributes:
+        namespace: where it is.
         release: what everything that Argo CD has to understand depends on.
         webhook_secret: what webhooks from Gitea are signed with, as a secret.
         admin_password: of the user ``admin``, as a secret.
@@ -79,7 +83,7 @@ class ArgoCd(pulumi.ComponentResource):
         if args.accounts:
             hashes = {f"accounts.{who}.password": digest for who, digest in args.accounts.items()}
             secret["extra"] = {**hashes, **{f"accounts.{who}.passwordMtime": SINCE for who in args.accounts}}
-        namespace = pods.namespace(f"{name}-namespace", names.ARGOCD, args.cluster, self)
+        self.namespace = namespace = pods.namespace(f"{name}-namespace", names.ARGOCD, args.cluster, self)
         # The chart's own way to make it is a Job that everything else would wait for.
         redis = kubernetes.core.v1.Secret(
             f"{name}-redis-password",
@@ -118,12 +122,23 @@ def chart_configs(poll_interval: int, accounts: tuple[str, ...] = (), policy: st
             "application.sync.requireOverridePrivilegeForRevisionSync": "true",
             # In a cluster that it may not read all of, Argo CD leaves out the kinds that are refused to it.
             "resource.respectRBAC": "normal",
+            **health_checks(),
         },
         # Who is signed in and has no role gets nothing.
         "rbac": {"policy.default": ""} | ({"policy.csv": policy} if policy else {}),
         # TLS would be a self-signed certificate; the port listens on loopback.
-        "params": {"server.insecure": "true"},
+        # What is not well is named in the Application, too, which `make up` and `make status` read.
+        "params": {"server.insecure": "true", "controller.resource.health.persist": "true"},
     }
+
+
+def health_checks() -> dict[str, str]:
+    """Return the checks of health that Argo CD does not have, as its settings name them.
+
+    https://argo-cd.readthedocs.io/en/stable/operator-manual/health/#custom-health-checks
+    """
+    files = sorted(HEALTH.glob("*.lua"))
+    return {f"resource.customizations.health.{each.stem}": each.read_text(encoding="utf-8") for each in files}
 
 
 def chart_values(node_port: int, poll_interval: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,17 +32,22 @@ if TYPE_CHECKING:
     from components.core.cluster import Cluster
     from components.core.settings import EnvironmentSettings
     from components.gitops.git_server import GitRepository
+    from components.gitops.rollouts import Delivery
     from components.gitops.sealed_secrets import Sealing
 
 REPOSITORY: Final = "gitops"
 ROOT: Final = "environments"  # the Application that makes the others, and its AppProject
 APPS: Final = "apps"  # the folder with them
+DELIVERY: Final = "delivery"  # the folder with the ways in which a version proves itself
 HEADS: Final = "refs/heads/"
 DEVELOPER: Final = "developer"  # sees all, and changes what needs no approval
 RELEASER: Final = "releaser"  # approves the rest, and syncs it
 VIEWER: Final = "viewer"  # sees all of Argo CD
 CI: Final = "ci"  # the user of Git that releases what CI has built
 ACCOUNTS: Final = (DEVELOPER, RELEASER, VIEWER)
+ROLLOUT: Final = "argoproj.io/Rollout"
+# What may be done about one that pauses. To skip what a version has to prove is not among it.
+ACTIONS: Final = ("resume", "retry", "abort")
 QUOTA: Final = {
     "pods": "10",
     "requests.cpu": "1",
@@ -68,6 +74,11 @@ def overlay(environment: EnvironmentSettings) -> str:
     return f"overlays/{environment.name}"
 
 
+def delivery(environment: EnvironmentSettings) -> str:
+    """Return the folder with the way in which a version proves itself in an environment."""
+    return f"{DELIVERY}/{re.sub('[A-Z]', lambda found: f'-{found[0].lower()}', environment.delivery)}"
+
+
 def repository(  # noqa: PLR0913 - what it begins with
     environments: tuple[EnvironmentSettings, ...],
     base: Mapping[str, str],
@@ -75,6 +86,7 @@ def repository(  # noqa: PLR0913 - what it begins with
     url: str,
     *,
     servers: Mapping[str, str],
+    deliveries: Mapping[str, Mapping[str, str]],
     ci: bool = False,
 ) -> Repository:
     """Return the GitOps repository as it begins.
@@ -88,6 +100,7 @@ def repository(  # noqa: PLR0913 - what it begins with
         image: the app's, without a tag.
         url: of the repository, as Argo CD reaches it.
         servers: where Argo CD reaches the clusters that they are in, by name; but for its own.
+        deliveries: the ways in which a version proves itself: manifests by file name.
         ci: whether CI pushes to the branch of the first one, and to no other.
     """
     common = {f"base/{name}": text for name, text in base.items()}
@@ -103,6 +116,8 @@ def repository(  # noqa: PLR0913 - what it begins with
     for each in environments:
         its = branches.setdefault(branch(each), dict(common))
         its[f"{overlay(each)}/kustomization.yaml"] = _overlay(each, image)
+        if each.progressive:
+            its |= {f"{delivery(each)}/{name}": text for name, text in deliveries[each.delivery].items()}
         branches[EMBEDDED_BRANCH][f"{APPS}/{each.name}.yaml"] = _application(each, url, servers)
     return Repository(
         branches=branches,
@@ -152,7 +167,11 @@ def _application(environment: EnvironmentSettings, url: str, servers: Mapping[st
         automated=environment.sync == "auto",
         server=servers.get(environment.cluster, IN_CLUSTER),
         patches=({"target": {"kind": "Service", "name": names.APP}, "patch": yaml.safe_dump(port)},),
+        components=(f"../../{delivery(environment)}",) if environment.progressive else (),
     )
+    if environment.progressive:
+        # What it was before goes when what it is from now on answers.
+        spec["syncPolicy"]["syncOptions"] = ["PruneLast=true"]
     metadata = {
         "name": environment.name,
         "namespace": names.ARGOCD,
@@ -190,8 +209,10 @@ def policy(environments: tuple[EnvironmentSettings, ...]) -> str:
     lines = [f"p, role:viewer, {kind}, get, *, allow" for kind in ("clusters", "projects", "repositories")]
     lines += [f"p, role:viewer, {kind}, get, */*, allow" for kind in ("applications", "logs")]
     for each in environments:
-        who = RELEASER if each.approvals else DEVELOPER
-        lines.append(f"p, role:{who}, applications, sync, {each.name}/{each.name}, allow")
+        who, what = RELEASER if each.approvals else DEVELOPER, f"{each.name}/{each.name}"
+        lines.append(f"p, role:{who}, applications, sync, {what}, allow")
+        if each.progressive:
+            lines += [f"p, role:{who}, applications, action/{ROLLOUT}/{one}, {what}, allow" for one in ACTIONS]
     lines += [f"g, role:{who}, role:viewer" for who in (DEVELOPER, RELEASER)]
     lines += [f"g, {who}, role:{who}" for who in ACCOUNTS]
     return "\n".join(lines) + "\n"
@@ -227,6 +248,7 @@ class EnvironmentsArgs:
         depends_on: what has to be there before the app can run.
         timeout: seconds until one of them has to be as it should be.
         sealing: how Git has secrets for them; None for none.
+        delivery: how versions prove themselves where they have to; None where they have to nowhere.
     """
 
     cluster: Cluster
@@ -239,6 +261,7 @@ class EnvironmentsArgs:
     depends_on: list[pulumi.Resource]
     timeout: int
     sealing: Sealing | None = None
+    delivery: Delivery | None = None
 
 
 class Environments(pulumi.ComponentResource):
@@ -250,6 +273,10 @@ class Environments(pulumi.ComponentResource):
     Type token ``iot:argocd:Environments``. Makes a ``GitOpsProject`` and a ResourceQuota for each environment, the
     root's AppProject and ``GitOpsApp``, a ValidatingAdmissionPolicy with its binding, and a ``command.local.Command``
     for each environment that waits for it.
+
+    Attributes:
+        namespaces: of the environments, by name.
+        rollouts: the namespaces of Argo Rollouts, by the name of their cluster; empty for Argo CD's own.
     """
 
     def __init__(self, name: str, args: EnvironmentsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -262,14 +289,21 @@ class Environments(pulumi.ComponentResource):
         inside = args.cluster.inside(self)
         ready: list[pulumi.Resource] = [*self._only_their_own_project(args.environments, inside)]
         projects = {each.name: self._project(each, args) for each in args.environments}
+        self.namespaces = {each: project.namespace for each, project in projects.items()}
         made = {each.name: self._environment(each, args, projects[each.name]) for each in args.environments}
         for each in args.environments:
             ready += made[each.name]
-        if args.sealing:
-            clusters = {"": args.cluster, **{key: each.cluster for key, each in args.clusters.items()}}
-            for key, cluster in clusters.items():
-                there = {each.name: projects[each.name].namespace for each in args.environments if each.cluster == key}
-                ready += args.sealing.into(cluster, there, self, key)
+        self.rollouts: dict[str, pulumi.Resource] = {}
+        clusters = {"": args.cluster, **{key: each.cluster for key, each in args.clusters.items()}}
+        for key, cluster in clusters.items():
+            there = [each for each in args.environments if each.cluster == key]
+            if args.sealing:
+                ready += args.sealing.into(cluster, _namespaces(projects, there), self, key)
+            proving = _namespaces(projects, [each for each in there if each.progressive])
+            if args.delivery and proving:
+                rollouts = args.delivery.into(cluster, proving, self, key)
+                self.rollouts[key] = rollouts.namespace
+                ready += rollouts.ready
         for key, further in args.clusters.items():
             inside_it = {each.name: made[each.name] for each in args.environments if each.cluster == key}
             remote = RemoteCluster(
@@ -280,7 +314,10 @@ class Environments(pulumi.ComponentResource):
                     namespaces=inside_it,
                     argocd=args.cluster,
                     release=args.argocd,
-                    kinds=kinds(sealed=bool(args.sealing)),
+                    kinds=kinds(
+                        sealed=bool(args.sealing),
+                        progressive=any(each.progressive for each in args.environments if each.cluster == key),
+                    ),
                 ),
                 pulumi.ResourceOptions(parent=self),
             )
@@ -322,7 +359,10 @@ class Environments(pulumi.ComponentResource):
                 application=each.name,
                 namespace=each.name,
                 timeout=args.timeout,
-                triggers=[app.healthy.id, branch(each), each.sync, str(each.port)],
+                triggers=[
+                    *(app.healthy.id, branch(each), each.sync, str(each.port)),
+                    *([each.delivery] if each.progressive else []),
+                ],
                 by_hand=each.sync == "manual",
                 target=args.clusters[each.cluster].cluster if each.cluster else None,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[app.healthy]),
@@ -342,7 +382,7 @@ class Environments(pulumi.ComponentResource):
                 argocd=args.argocd,
                 target=further.cluster if further else args.cluster,
                 server=further.server if further else IN_CLUSTER,
-                kinds=kinds(sealed=bool(args.sealing)),
+                kinds=kinds(sealed=bool(args.sealing), progressive=environment.progressive),
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -417,3 +457,9 @@ class Environments(pulumi.ComponentResource):
             opts=opts,
         )
         return [made, binding]
+
+
+def _namespaces(
+    projects: Mapping[str, GitOpsProject], environments: list[EnvironmentSettings]
+) -> dict[str, pulumi.Resource]:
+    return {each.name: projects[each.name].namespace for each in environments}

@@ -126,6 +126,7 @@ class GitServerArgs:
         webhook_secret: what the webhook is signed with, as a secret.
         timeout: seconds until it has to be ready.
         actions: whether repositories have workflows.
+        metrics: whether it says how it is doing at /metrics, to whom reaches it.
     """
 
     container: str
@@ -142,6 +143,7 @@ class GitServerArgs:
     webhook_secret: pulumi.Output[str]
     timeout: int
     actions: bool = False
+    metrics: bool = False
 
 
 class GitServer(pulumi.ComponentResource):
@@ -266,7 +268,8 @@ def container(args: GitServerArgs) -> ContainerSpec:
         ports=[f"{args.bind_address}:{port}:{HTTP}" for port in args.ports],
         mount=DATA,
         script=START,
-        environment=_settings(urlsplit(args.webhook_url).hostname or "", actions=args.actions),
+        environment=_settings(urlsplit(args.webhook_url).hostname or "", actions=args.actions)
+        | ({"GITEA__metrics__ENABLED": "true"} if args.metrics else {}),
         # Its configuration is with its data.
         temporary=["/tmp", "/etc/gitea"],  # noqa: S108 - in the container
         memory="512m",

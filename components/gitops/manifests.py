@@ -16,7 +16,7 @@ Keys = tuple[str | int, ...]
 KUSTOMIZATION: Final = (
     "kustomization.yaml"  # https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/images/
 )
-WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "ReplicaSet")
+WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "ReplicaSet", "Rollout")
 
 
 def read(folder: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.core import names, pods
 from components.core.run import module
-from components.gitops.application import KINDS
+from components.gitops.application import KINDS, PROGRESSIVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LEAVE: Final = "components.gitops.leave_namespace"
 # What Argo CD looks at to say whether an app is healthy, and shows; it changes what Git may bring alone.
 WATCHED: Final = (("apps", "replicasets"), ("", "pods"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices"))
+
+ANALYSES: Final = (("argoproj.io", "analysisruns"),)  # and this, where versions have to prove themselves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,10 +122,18 @@ class RemoteCluster(pulumi.ComponentResource):
                     for group, kind in args.kinds
                 ),
                 *(
+                    # What somebody has done about one that pauses.
+                    kubernetes.rbac.v1.PolicyRuleArgs(
+                        api_groups=[group], resources=[f"{kind.lower()}s/status"], verbs=["patch"]
+                    )
+                    for group, kind in PROGRESSIVE[:1]
+                    if (group, kind) in args.kinds
+                ),
+                *(
                     kubernetes.rbac.v1.PolicyRuleArgs(
                         api_groups=[group], resources=[resource], verbs=["get", "list", "watch"]
                     )
-                    for group, resource in WATCHED
+                    for group, resource in (*WATCHED, *(ANALYSES if PROGRESSIVE[0] in args.kinds else ()))
                 ),
             ],
             opts=args.cluster.inside(self, depends_on=args.namespaces[namespace]),

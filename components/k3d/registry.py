@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from components.core.cluster import Cluster
 
 PORT: Final = 5000  # in the container
+METRICS_PORT: Final = 5001  # in the container, and not published
 DATA: Final = "/var/lib/registry"
 
 
@@ -31,6 +32,7 @@ class RegistryArgs:
         stack: whose it is.
         bind_address: where this host listens.
         port: of this host.
+        metrics: whether it says how it is doing, on the cluster's network.
     """
 
     cluster: Cluster
@@ -38,6 +40,7 @@ class RegistryArgs:
     stack: str
     bind_address: str
     port: int
+    metrics: bool = False
 
 
 class Registry(pulumi.ComponentResource):
@@ -80,6 +83,7 @@ class _Server(Resource, module="docker", name="Container"):
 
 def container(args: RegistryArgs) -> ContainerSpec:
     """Return the container (https://distribution.github.io/distribution/)."""
+    metrics = {"REGISTRY_HTTP_DEBUG_ADDR": f":{METRICS_PORT}", "REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED": "true"}
     return ContainerSpec(
         name=container_name(args.name),
         stack=args.stack,
@@ -89,7 +93,8 @@ def container(args: RegistryArgs) -> ContainerSpec:
         ports=[f"{args.bind_address}:{args.port}:{PORT}"],
         mount=DATA,
         script="exec registry serve /etc/distribution/config.yml",
-        environment={"REGISTRY_STORAGE_DELETE_ENABLED": "true", "OTEL_TRACES_EXPORTER": "none"},
+        environment={"REGISTRY_STORAGE_DELETE_ENABLED": "true", "OTEL_TRACES_EXPORTER": "none"}
+        | (metrics if args.metrics else {}),
         temporary=["/tmp"],  # noqa: S108 - in the container
         memory="256m",
         keeps=True,

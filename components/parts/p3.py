@@ -20,12 +20,14 @@ from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProjec
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
 from components.gitops.environments import Environments, EnvironmentsArgs, FurtherCluster
 from components.gitops.git_server import READER, REPOSITORY, GitRepository, GitServer, GitServerArgs, Repository
+from components.gitops.rollouts import Delivery
 from components.gitops.sealed_secrets import Sealing, SealingKeys
 from components.k3d import preflight, registry
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
 from components.k3d.provider import Found
 from components.k3d.registry import Registry, RegistryArgs
+from components.monitoring.monitoring import Monitoring, MonitoringArgs, WatchedCluster
 from components.platform import pipeline
 from components.platform.runner import CiRunner, CiRunnerArgs
 
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
     )
 
 CLUSTER: Final = "iot-cluster"  # of the resources; a cluster of another name takes the place of the one before
-MANIFESTS: Final = "manifests/p3"
+MANIFESTS_ROOT: Final = "manifests"
+MANIFESTS: Final = f"{MANIFESTS_ROOT}/p3"
 APP_PORT: Final = 8080  # of its containers, as manifests/p3 has it
 APP_NODE_PORT: Final = 30001  # as manifests/p3 has it
 
@@ -82,13 +85,15 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
         ),
     )
     passwords = people.passwords if people else {}
-    sealing = _sealing(settings, root, images)
+    sealing, delivery = _sealing(settings, root, images), _delivery(settings, root, images)
     repository, server = _repository(settings, root, argo, passwords)
     if settings.image.ci and server:
         _ci(settings, root, server, beside)
     ready = [*repository.ready, *images.app(), *beside]
+    namespaces: Mapping[str, pulumi.Resource]
+    rollouts: Mapping[str, pulumi.Resource] = {}
     if settings.environments:
-        Environments(
+        made = Environments(
             "environments",
             EnvironmentsArgs(
                 cluster=cluster,
@@ -101,10 +106,21 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
                 depends_on=ready,
                 timeout=settings.timeout,
                 sealing=sealing,
+                delivery=delivery,
             ),
         )
+        namespaces, rollouts = made.namespaces, made.rollouts
     else:
-        _one_app(settings, cluster, argo, repository, ready=ready, sealing=sealing)
+        namespaces = _one_app(settings, cluster, argo, repository, ready=ready, sealing=sealing)
+    if settings.observability.wanted:
+        _monitoring(
+            *(settings, root, images),
+            cluster=cluster,
+            argo=argo,
+            further=further,
+            namespaces=namespaces,
+            rollouts=rollouts,
+        )
     found = _outputs(settings, cluster, argo, repository, passwords)
     if sealing:
         found["sealing"] = {"certificate": sealing.keys[-1].certificate}
@@ -130,6 +146,21 @@ def _sealing(settings: Settings, root: Path, images: _Images) -> Sealing | None:
     )
 
 
+def _delivery(settings: Settings, root: Path, images: _Images) -> Delivery | None:
+    """Return how versions prove themselves, when they have to anywhere."""
+    if not any(each.progressive for each in settings.environments):
+        return None
+    own = f"http://{names.PROMETHEUS}.{names.MONITORING}.svc:{names.PROMETHEUS_PORT}"
+    outside = f"http://k3d-{settings.cluster.name}-server-0:{names.PROMETHEUS_NODE_PORT}"
+    clusters = {"": own, **{each.name: outside for each in settings.further_clusters}}
+    return Delivery(
+        chart=charts.find(versions.ROLLOUTS_CHART, settings.rollouts_chart, root),
+        images=lambda name, cluster, parent: images.into(name, cluster, [versions.ROLLOUTS_IMAGE], parent=parent),
+        timeout=settings.timeout,
+        prometheus=clusters if settings.observability.wanted else {},
+    )
+
+
 def _one_app(  # noqa: PLR0913 - what there is of the stack
     settings: Settings,
     cluster: Cluster,
@@ -138,8 +169,8 @@ def _one_app(  # noqa: PLR0913 - what there is of the stack
     *,
     ready: list[pulumi.Resource],
     sealing: Sealing | None,
-) -> None:
-    """Make the one namespace of a stack without environments, and the Application that fills it."""
+) -> dict[str, pulumi.Resource]:
+    """Make the one namespace of a stack without environments, which is returned, and the Application that fills it."""
     project = GitOpsProject(
         "iot",
         GitOpsProjectArgs(
@@ -165,6 +196,52 @@ def _one_app(  # noqa: PLR0913 - what there is of the stack
             image=settings.image.repository,
             depends_on=[*project.ready, *ready, *reads],
             timeout=settings.timeout,
+        ),
+    )
+    return {names.APP_NAMESPACE: project.namespace}
+
+
+def _monitoring(  # noqa: PLR0913 - what there is of the stack
+    settings: Settings,
+    root: Path,
+    images: _Images,
+    *,
+    cluster: Cluster,
+    argo: ArgoCd,
+    further: Mapping[str, FurtherCluster],
+    namespaces: Mapping[str, pulumi.Resource],
+    rollouts: Mapping[str, pulumi.Resource],
+) -> None:
+    """Make what watches the stack."""
+    theirs = {each.name: each.cluster for each in settings.environments if each.cluster}
+    brought = [versions.PROMETHEUS_IMAGE, versions.ALERTMANAGER_IMAGE, versions.KUBE_STATE_METRICS_IMAGE]
+    beside = {} if settings.git.url else {"git": f"{git_server.HOST}:{git_server.HTTP}"}
+    if settings.cluster.registry_port and not settings.cluster.kubeconfig:
+        beside["registry"] = f"{registry.container_name(settings.cluster.name)}:{registry.METRICS_PORT}"
+    Monitoring(
+        "monitoring",
+        MonitoringArgs(
+            cluster=cluster,
+            chart=charts.find(versions.PROMETHEUS_CHART, settings.observability.chart, root),
+            images=lambda name, where, parent: images.into(name, where, [*brought], parent=parent),
+            timeout=settings.timeout,
+            app=names.APP,
+            port=APP_PORT,
+            namespaces={name: made for name, made in namespaces.items() if name not in theirs},
+            argocd=argo.namespace,
+            argocd_url=f"{_url(settings, settings.argocd_port)}/",
+            settings=settings.observability,
+            clusters={
+                key: WatchedCluster(
+                    cluster=each.cluster,
+                    server=each.server,
+                    namespaces={name: namespaces[name] for name, of in theirs.items() if of == key},
+                )
+                for key, each in further.items()
+            },
+            rollouts=rollouts,
+            beside=beside,
+            node_port=settings.prometheus_node_port,
         ),
     )
 
@@ -249,6 +326,7 @@ def _registry(settings: Settings, cluster: Cluster) -> list[pulumi.Resource]:
         stack=settings.stack,
         bind_address=wanted.bind_address,
         port=wanted.registry_port,
+        metrics=settings.observability.wanted,
     )
     return Registry("registry", args).ready
 
@@ -354,6 +432,7 @@ def _repository(
             users=(READER, environments.CI) if settings.image.ci else (READER,),
             people=people,
             actions=settings.image.ci,
+            metrics=settings.observability.wanted,
             repositories=_repositories(settings, root),
             restore=git.restore,
             webhook_url=f"http://k3d-{wanted.name}-server-0:{settings.argocd_port.node_port}/api/webhook",
@@ -373,7 +452,17 @@ def _repositories(settings: Settings, root: Path) -> dict[str, Repository]:
         name, first = environments.REPOSITORY, settings.environments[0]
         branch, folder = environments.branch(first), environments.overlay(first)
         begun = environments.repository(
-            settings.environments, base, image, git_server.url(name), servers=_servers(settings), ci=ci
+            settings.environments,
+            base,
+            image,
+            git_server.url(name),
+            servers=_servers(settings),
+            deliveries={
+                each.delivery: manifests.read(root / MANIFESTS_ROOT / environments.delivery(each))
+                for each in settings.environments
+                if each.progressive
+            },
+            ci=ci,
         )
     else:
         name, branch, folder = REPOSITORY, EMBEDDED_BRANCH, settings.git.path.rstrip("/")
@@ -475,6 +564,14 @@ def _outputs(
         "kubeconfig": cluster.kubeconfig,
         "next": "make status; make release VERSION=v2; make password",
     }
+    if settings.observability.wanted:
+        found["monitoring"] = {
+            name: {"namespace": names.MONITORING, "service": name, "port": port}
+            for name, port in (
+                (names.PROMETHEUS, names.PROMETHEUS_PORT),
+                (names.ALERTMANAGER, names.ALERTMANAGER_PORT),
+            )
+        }
     if settings.image.ci:
         found["ci"] = {
             "repository": f"http://{settings.cluster.node_host}:{settings.git.ports[0]}/iot/app.git",
@@ -497,6 +594,7 @@ def _outputs(
                 "sync": each.sync,
                 "approvals": each.approvals,
                 "cluster": each.cluster,
+                "delivery": each.delivery,
                 "url": f"{_environment_url(settings, each)}/",
             }
             for each in settings.environments

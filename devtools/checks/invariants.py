@@ -45,9 +45,9 @@ def of_graph(graph: Graph) -> Iterator[Finding]:
             yield Finding(f"{graph.stack} {node.name}", problem)
 
 
-def of_manifests(objects: Iterable[Object]) -> Iterator[Finding]:
-    """Yield what is wrong with the manifests."""
-    context = rules.context(_setting("p3"), (rules.APP_NODE_PORT,))
+def of_manifests(objects: Iterable[Object], stack: str = "p3") -> Iterator[Finding]:
+    """Yield what is wrong with the manifests that a stack follows."""
+    context = rules.context(_setting(stack), (rules.APP_NODE_PORT,))
     for each in objects:
         resource = rules.Resource(
             type=f"kubernetes:{each.content.get('apiVersion')}:{each.content.get('kind')}",

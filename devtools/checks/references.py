@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import versions
 from components.core.settings import IMAGE
 from components.gitops import manifests
-from components.gitops.application import SEALED, kinds
+from components.gitops.application import SEALED
 from devtools.checks import Finding
 from policy.rules import Resource, pod, pod_at
 
@@ -146,15 +146,14 @@ def _names(each: Object, there: set[tuple[Any, Any, Any]]) -> Iterator[Finding]:
             yield Finding(each.at(keys), f"{each.name}: there is no {kind} {name}; name one of its namespace")
 
 
-def project(objects: Sequence[Object], namespace: str, *, sealed: bool = False) -> Iterator[Finding]:
+def project(objects: Sequence[Object], namespace: str, allowed: tuple[tuple[str, str], ...]) -> Iterator[Finding]:
     """Yield what Argo CD would refuse, because the AppProject does not allow it.
 
     Args:
         objects: what is in Git.
         namespace: the one of the project.
-        sealed: whether the stack reads sealed secrets.
+        allowed: the kinds that Git may bring, by API group.
     """
-    allowed = kinds(sealed=sealed)
     for each in objects:
         kind, found = each.content.get("kind"), _namespace(each)
         if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in allowed:

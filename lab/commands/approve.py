@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from components.core import kube
+from components.core import kube, names
 from components.core.errors import LabError
 from components.gitops import application_status
 from lab.host import tools
-from lab.live import application, argocd, environments, git, manifest_tags, releases, stack
+from lab.live import application, argocd, environments, git, manifest_tags, releases, rollout, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -38,6 +38,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"{request.title}: {request.url}")
         commit = environments.approve(outputs, request)
         print(f"approved by {target.by} and merged as {commit[: manifest_tags.SHORT]} into {target.branch}")
+    elif _paused(outputs, target):
+        print(f"{target.by} has {target.name} looked at once more")
+        argocd.signed_in(outputs, target.by).act(target.name, rollout.KIND, names.APP, target.name, "resume")
+        releases.live(releases.at(outputs, target), _version(outputs, target), args.timeout)
+        return 0
     elif _is_synced(outputs, target):
         print(f"nothing waits for an approval in {target.name}: it runs what {target.branch} says")
         return 0
@@ -45,6 +50,14 @@ def run(args: argparse.Namespace) -> int:
         sync(outputs, target)
     releases.live(releases.at(outputs, target), _version(outputs, target), args.timeout)
     return 0
+
+
+def _paused(outputs: Mapping[str, Any], target: Environment) -> bool:
+    """Say whether a version waits there for somebody, because nothing was found out about it."""
+    if not target.progressive:
+        return False
+    with kube.config_file(environments.kubeconfig(outputs, target.cluster)) as config:
+        return rollout.look(config, target.name).paused
 
 
 def _is_synced(outputs: Mapping[str, Any], target: Environment) -> bool:

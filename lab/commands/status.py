@@ -20,7 +20,7 @@ from components.gitops import application_status
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
 from lab.live import answers as live
-from lab.live import application, environments, git, manifest_tags, pipeline, stack
+from lab.live import application, environments, git, manifest_tags, pipeline, prometheus, rollout, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from lab.live.environments import Environment
 
+MORE: Final = "make alerts"
 LOOK: Final = "make kubectl ARGS='-n dev get pods,events'"
 
 
@@ -99,6 +100,9 @@ def of(outputs: Mapping[str, Any]) -> list[Line]:
         if "ci" in outputs:
             names.append("ci")
             asked.append(lambda: last_run(outputs))
+        if outputs.get("monitoring"):
+            names.append("alerts")
+            asked.append(lambda: alerts(outputs, config))
         if "routes" in outputs:
             names.append("routes")
             asked.append(lambda: routes(config, outputs["nodes"][0]["address"]))
@@ -168,6 +172,7 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     with git.cloned(source) as clone:
         wanted = manifest_tags.one_of(manifest_tags.tags(manifest_tags.read(clone.root / which.path), outputs["image"]))
     last = (status.get("history") or [{}])[-1]
+    proves = _proving(outputs, which) if which.progressive else None
     commit = last.get("revision", "")
     version = live.version(which.url)
     found = f"{version} at commit {commit[: manifest_tags.SHORT] or 'unknown'} of {which.branch}, {state}"
@@ -176,6 +181,8 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     if which.approvals:
         by = environments.approvers(outputs, which, commit or status["sync"].get("revision", ""))
         found += f", approved by {', '.join(by) or 'nobody: its first version'}"
+    stopped = rollout.stopped(which, proves) if proves else None
+    found += f", {rollout.shown(proves)}" if proves and proves.found and not stopped else ""
     request = environments.pull_request(outputs, which) if which.approvals else None
     waits = f"; {request.title!r} waits: make approve ENV={which.name}" if request else ""
     healthy, pending = application_status.is_healthy(status), False
@@ -185,8 +192,16 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     # Nothing but people tries a sync by hand once more.
     tries = f"make approve ENV={which.name}" if which.sync == "manual" and healthy else "wait a moment"
     fix = "" if ok else application_status.hopeless(status) or f"{tries}, or {environments.look(which)}"
-    more = "; ".join([found + waits, *problems, *([f"Git has {wanted}"] if version != wanted and not pending else [])])
-    return Line(name=which.name, ok=ok or pending, found=more, fix=fix, value=version)
+    if stopped:
+        ok, fix, problems = False, stopped.fix, [*problems, f"{stopped.what} ({stopped.why})"]
+    said = problems if stopped else [*problems, *application_status.unwell(status)]
+    more = "; ".join([found + waits, *said, *([f"Git has {wanted}"] if version != wanted and not pending else [])])
+    return Line(name=which.name, ok=(ok or pending) and not stopped, found=more, fix=fix, value=version)
+
+
+def _proving(outputs: Mapping[str, Any], which: Environment) -> rollout.Progress:
+    with kube.config_file(environments.kubeconfig(outputs, which.cluster)) as config:
+        return rollout.look(config, which.name)
 
 
 def last_run(outputs: Mapping[str, Any]) -> Line:
@@ -203,16 +218,32 @@ def last_run(outputs: Mapping[str, Any]) -> Line:
     return Line(name="ci", ok=last.state != "failure", found=str(last), fix=fix)
 
 
+def alerts(outputs: Mapping[str, Any], config: Path) -> Line:
+    """Tell what fires, and whether what watches is in order.
+
+    Args:
+        outputs: the stack's, with secrets.
+        config: path of the cluster's kubeconfig.
+    """
+    watch = prometheus.Monitoring(outputs, config).watch()
+    fires = ", ".join(f"{each.name} ({each.where})" for each in watch.firing)
+    found = f"firing: {fires}" if fires else f"nothing fires, {watch.rules} rules are watched"
+    ok = not watch.problems and not any(each.severity == prometheus.CRITICAL for each in watch.firing)
+    more = f": {MORE}" if ok and fires else ""
+    return Line(name="alerts", ok=ok, found="; ".join([found, *watch.problems]) + more, fix="" if ok else MORE)
+
+
 def in_argocd(config: Path, name: str) -> Line:
     """Tell where an Application is, and at which commit."""
     found = application.status(config, name)
     state, commit = application_status.summary(found), found.get("sync", {}).get("revision", "")
     problems = application_status.problems(found)
     ok = state == application_status.GOOD and not problems
+    said = [*problems, *application_status.unwell(found)]
     return Line(
         name="application",
         ok=ok,
-        found="; ".join([f"{state} at commit {commit[: manifest_tags.SHORT] or 'unknown'}", *problems]),
+        found="; ".join([f"{state} at commit {commit[: manifest_tags.SHORT] or 'unknown'}", *said]),
         fix="" if ok else application_status.hopeless(found) or f"wait a moment, or {LOOK}",
         value=commit,
     )

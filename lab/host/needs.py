@@ -128,7 +128,7 @@ def _wants(wanted: versions.Chart, setting: Callable[[str], str]) -> bool:
         versions.SEALED_SECRETS_CHART: setting("sealedSecrets") == "true",
         versions.PROMETHEUS_CHART: setting("monitoring") == "true",
         # The object may be wrong in any way, which the program says.
-        versions.ROLLOUTS_CHART: "canary" in setting("environments") or "blueGreen" in setting("environments"),
+        versions.ROLLOUTS_CHART: any(each in setting("environments") for each in settings.PROGRESSIVE),
     }
     return used[wanted] and not setting(wanted.setting)
 

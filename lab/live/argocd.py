@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from components.core import http_client as http
 from components.core.errors import LabError
@@ -64,6 +65,24 @@ class ArgoCd:
         self.ask("GET", f"applications/{application}?refresh=normal")
         wanted = {"revision": revision} if revision else {}
         return str(self.ask("POST", f"applications/{application}/sync", wanted).body["operation"]["sync"]["revision"])
+
+    def act(self, application: str, kind: tuple[str, str, str], name: str, namespace: str, action: str) -> None:
+        """Have something done about an object of an Application that its kind has an action for.
+
+        Args:
+            application: its name.
+            kind: group, version and kind of the object.
+            name: of the object.
+            namespace: where it is.
+            action: such as resume.
+
+        Raises:
+            LabError: Argo CD refuses it.
+        """
+        group, version, what = kind
+        asked = {"group": group, "version": version, "kind": what, "resourceName": name, "namespace": namespace}
+        query = urlencode(asked)
+        self.ask("POST", f"applications/{application}/resource/actions?{query}", action)
 
 
 def signed_in(outputs: Mapping[str, Any], account: str) -> ArgoCd:

@@ -62,7 +62,7 @@ def _environment(outputs: Mapping[str, Any], config: Path, each: Environment) ->
     yield Point(f"{name}: its namespace enforces the restricted Pod Security Standard", partial(_level, outputs, each))
     yield Point(f"{name}: its namespace has a quota", partial(_quota, outputs, each))
     words = f"{name}: its project allows one repository, one namespace, the kinds of an app"
-    yield Point(words, partial(_project, outputs, config, name))
+    yield Point(words, partial(_project, outputs, config, each))
     yield Point(
         f"{name}: its Application is in its project, and follows {each.branch}", partial(_follows, config, each)
     )
@@ -138,16 +138,17 @@ def _quota(outputs: Mapping[str, Any], each: Environment) -> str:
     return ", ".join(f"{key} {value}" for key, value in sorted(found.items()))
 
 
-def _project(outputs: Mapping[str, Any], config: Path, name: str) -> str:
+def _project(outputs: Mapping[str, Any], config: Path, each: Environment) -> str:
+    name = each.name
     spec = kube.get(config, "appprojects.argoproj.io", namespace=names.ARGOCD, name=name)["spec"]
     followed = _spec(config, name)
     repository = urlsplit(outputs["git"]["url"]).path
-    expect([urlsplit(each).path for each in spec["sourceRepos"]], [repository], "the paths of its repositories")
+    expect([urlsplit(one).path for one in spec["sourceRepos"]], [repository], "the paths of its repositories")
     expect(spec["destinations"], [followed["destination"]], "the destinations")
     expect(followed["destination"]["namespace"], name, "the namespace")
     expect(spec.get("clusterResourceWhitelist") or [], [], "what it may bring for a whole cluster")
-    found = sorted(each["kind"] for each in spec["namespaceResourceWhitelist"])
-    wanted = sorted(kind for _, kind in kinds(sealed=bool(outputs.get("sealing"))))
+    found = sorted(one["kind"] for one in spec["namespaceResourceWhitelist"])
+    wanted = sorted(kind for _, kind in kinds(sealed=bool(outputs.get("sealing")), progressive=each.progressive))
     return expect(", ".join(found), ", ".join(wanted), "the kinds")
 
 

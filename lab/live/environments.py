@@ -10,7 +10,7 @@ from components.core import kube, wait
 from components.core.errors import LabError
 from components.gitops import gitea
 from components.gitops.environments import DEVELOPER, RELEASER, REPOSITORY
-from lab.live import git
+from lab.live import application, git
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,7 @@ class Environment:
         approvals: how many a change needs.
         cluster: the further one that it is in; empty for Argo CD's own.
         url: where the app answers.
+        delivery: how a version takes the place of the one before: deployment, canary or blueGreen.
     """
 
     name: str
@@ -45,6 +46,12 @@ class Environment:
     approvals: int
     cluster: str
     url: str
+    delivery: str
+
+    @property
+    def progressive(self) -> bool:
+        """Whether a version has to prove itself before it takes the place of the one before."""
+        return self.delivery != "deployment"
 
     @property
     def request(self) -> str:
@@ -65,7 +72,7 @@ def of(outputs: Mapping[str, Any]) -> list[Environment]:
     """
     return [
         # The engine's JSON has every number as a float; a stack of an earlier version knows no further clusters.
-        Environment(**{"cluster": "", **each, "approvals": int(each["approvals"])})
+        Environment(**{"cluster": "", "delivery": "deployment", **each, "approvals": int(each["approvals"])})
         for each in outputs.get("environments") or []
     ]
 
@@ -296,3 +303,60 @@ def look(environment: Environment) -> str:
     """Return the command that shows the pods of an environment."""
     where = f" CLUSTER={environment.cluster}" if environment.cluster else ""
     return f"make kubectl{where} ARGS='-n {environment.name} get pods,events'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """The app of an environment, or the one of a stack without environments, as Argo CD brings it.
+
+    Attributes:
+        application: name of its Application.
+        namespace: where it runs.
+        cluster: the further one that it is in; empty for Argo CD's own.
+        url: where it answers.
+        remote: the repository at the branch and the folder that it follows, as Argo CD reads it.
+        shared: the folder that it has in common with others; empty without.
+    """
+
+    application: str
+    namespace: str
+    cluster: str
+    url: str
+    remote: git.Remote
+    shared: str
+
+
+def apps(outputs: Mapping[str, Any]) -> list[App]:
+    """Return the apps that Argo CD brings, in the order in which a version goes through them.
+
+    Args:
+        outputs: the stack's, with secrets.
+
+    Raises:
+        LabError: the stack has no repository.
+    """
+    source = git.readable(outputs)
+    found = [
+        App(
+            application=each.name,
+            namespace=each.name,
+            cluster=each.cluster,
+            url=each.url,
+            remote=replace(source, revision=each.branch, path=each.path),
+            shared=BASE,
+        )
+        for each in of(outputs)
+    ]
+    if found:
+        return found
+    name, namespace = application.of(outputs)
+    return [
+        App(
+            application=name,
+            namespace=namespace,
+            cluster="",
+            url=outputs["appUrl"],
+            remote=source,
+            shared="",
+        )
+    ]

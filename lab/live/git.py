@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TIMEOUT: Final = 120.0  # seconds for one Git command; a shallow clone of a folder of manifests takes a few
+WHOLE: Final = 2**31 - 1  # the depth that Git takes for all of the history
+_END: Final = "\0"  # of a commit in a log; other control characters count as white space
 NOBODY: Final = ("iot", "iot@localhost.localdomain")  # who commits where Git knows no name of the user
 # What Git and the servers behind it say, in lower case, of each kind of failure.
 CREDENTIALS: Final = (
@@ -120,6 +122,25 @@ def readable(outputs: Mapping[str, Any]) -> Remote:
     return replace(remote(outputs), may_ask=False, **(outputs.get("gitReader") or {}))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """A commit.
+
+    Attributes:
+        id: of it.
+        at: when it was made, in seconds since 1970.
+        first: whether it has none before it.
+        title: the first line of its message.
+        message: the rest of that.
+    """
+
+    id: str
+    at: int
+    first: bool
+    title: str
+    message: str
+
+
 class Clone:
     """A clone of the branch that Argo CD follows.
 
@@ -183,6 +204,20 @@ class Clone:
                 fix="make clone, and revert it there by hand",
             ) from error
         return run(self.remote, ["log", "--max-count=1", "--format=%s"], cwd=self.root)
+
+    def log(self, *paths: str) -> list[Commit]:
+        """Return the branch's commits, the newest first; what was merged into it counts as one.
+
+        Args:
+            paths: those alone that have changed one of these; none for all.
+        """
+        shape = "--format=%H%x1f%ct%x1f%P%x1f%s%x1f%b%x00"
+        text = run(self.remote, ["log", "--first-parent", shape, "--", *paths], cwd=self.root)
+        found = []
+        for each in text.split(_END)[:-1]:
+            id_, at, parents, title, message = each.lstrip("\n").split("\x1f", 4)
+            found.append(Commit(id=id_, at=int(at), first=not parents, title=title, message=message))
+        return found
 
     def push(self, branch: str = "") -> None:
         """Push what is checked out.

@@ -12,7 +12,7 @@ from components.core import kube, versions
 from components.core.errors import LabError
 from components.gitops import manifests
 from lab.host.console import say
-from lab.live import answers, application, environments, git, manifest_tags
+from lab.live import answers, application, environments, git, manifest_tags, rollout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +29,7 @@ MANIFESTS: Final = ", ".join(
     )
 )
 TIMEOUT: Final = 300.0  # seconds until the app must answer: a slow network may have to pull its image
+LOOK: Final = 2.0  # seconds between two looks at what a version has proved
 EVERY: Final = 0.1  # seconds between two looks at the app
 # Seconds in which nothing but the version has to answer: at first, the pods of the version before answer in turns with
 # the new ones, and who asks just after a release would be told the old one.
@@ -48,6 +49,7 @@ class Target:
         of_pods: of the app's cluster, secret.
         application: name of the Application that follows it.
         namespace: where the app is.
+        environment: the environment that this is; None where there are none.
     """
 
     remote: git.Remote
@@ -57,6 +59,7 @@ class Target:
     of_pods: str
     application: str
     namespace: str
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +111,7 @@ def of(outputs: Mapping[str, Any]) -> Target:
         of_pods=outputs["kubeconfig"],
         application=name,
         namespace=namespace,
+        environment=next(iter(environments.of(outputs)), None),
     )
 
 
@@ -126,6 +130,7 @@ def at(outputs: Mapping[str, Any], environment: Environment) -> Target:
         of_pods=environments.kubeconfig(outputs, environment.cluster),
         application=environment.name,
         namespace=environment.name,
+        environment=environment,
     )
 
 
@@ -326,26 +331,56 @@ def wait(target: Target, version: str, timeout: float, config: Path) -> tuple[fl
         When it said so first, and from when on always, in seconds of ``time.monotonic``.
 
     Raises:
-        LabError: it did not within that time; with what the Application says.
+        LabError: it did not within that time, with what the Application says; or it was given up before.
     """
-    begin = time.monotonic()
+    with kube.config_file(target.of_pods) as pods:
+        return _wait(target, version, timeout, config, pods)
+
+
+def _wait(target: Target, version: str, timeout: float, config: Path, pods: Path) -> tuple[float, float]:
+    begin = looked = time.monotonic()
     remind = begin + REMIND
     first = since = None
+    proving = target.environment if target.environment and target.environment.progressive else None
+    # At a quarter of the pods it is by chance alone that nothing but the new version answers for a moment.
+    progress = rollout.Progress(found="it is not looked at yet", tag="") if proving else rollout.DONE
     while True:
         answer = _answer(target.url)
         now = time.monotonic()
+        if proving and now > looked + LOOK:
+            progress = _proving(proving, pods, version)
+            looked = time.monotonic()
         if answer == version:
             first, since = first or now, since or now
-            if now - since >= STEADY:
+            if now - since >= STEADY and not progress.found:
                 return first, since
         else:
             since = None
+        if since is None or progress.found:
             if now - begin > timeout:
                 raise _too_late(target, version, timeout, answer, config)
             if now > remind:
-                say(f"waiting for {target.url} to say {version}, since {now - begin:.0f} s; now: {answer}")
+                how = f" ({rollout.shown(progress)})" if progress.found else ""
+                say(f"waiting for {target.url} to say {version}, since {now - begin:.0f} s; now: {answer}{how}")
                 remind += REMIND
         time.sleep(EVERY)
+
+
+def _proving(environment: Environment, pods: Path, version: str) -> rollout.Progress:
+    """Return how far a version is that has to prove itself.
+
+    Raises:
+        LabError: it gets no further by itself.
+    """
+    try:
+        progress = rollout.look(pods, environment.name)
+    except LabError as error:
+        return rollout.Progress(found=error.what, tag="")
+    if progress.tag != version:
+        return rollout.Progress(found="it is not there yet", tag="")
+    if stopped := rollout.stopped(environment, progress):
+        raise stopped
+    return progress
 
 
 def _too_late(target: Target, version: str, timeout: float, answer: str, config: Path) -> LabError:

@@ -20,16 +20,17 @@ class Load:
     """Requests in the background, for as long as the context lasts.
 
     Args:
-        address: who is asked, on port 80.
+        address: who is asked.
         host: the Host header.
         workers: how many ask at the same time; odd ones keep their connection, even ones make a new one each time.
         pause: seconds between two requests of one worker.
+        port: of the address.
     """
 
-    def __init__(self, address: str, host: str, workers: int = 4, pause: float = 0.02) -> None:
+    def __init__(self, address: str, host: str, workers: int = 4, pause: float = 0.02, port: int = 80) -> None:
         self.answers: Counter[str] = Counter()
         self.problems: list[str] = []
-        self._address, self._host, self._pause = address, host, pause
+        self._address, self._host, self._pause, self._port = address, host, pause, port
         self._end = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(number % 2 == 1,)) for number in range(workers)]
 
@@ -46,7 +47,7 @@ class Load:
             thread.join(TIMEOUT * 2)
 
     def _ask(self, keep: bool) -> None:
-        connection = http.client.HTTPConnection(self._address, 80, timeout=TIMEOUT)
+        connection = http.client.HTTPConnection(self._address, self._port, timeout=TIMEOUT)
         while not self._end.is_set():
             started = time.monotonic()
             try:

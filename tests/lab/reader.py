@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.lab.lab import Lab
 
 # What changes nothing: who reads it too early looks again.
-LOOKS: Final = re.compile(r"curl |docker ps|make (status|check)|make kubectl .*\b(get|describe) ")
+LOOKS: Final = re.compile(r"curl |docker ps|make (status|check|alerts)|make kubectl .*\b(get|describe) ")
 # What is typed into the machine that the line before has opened a shell in.
 IN_MACHINE: Final = re.compile(r"exit|hostname|sudo ")
 

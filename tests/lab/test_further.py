@@ -36,6 +36,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "registryPort": 0,
     "ci": False,
     "sealedSecrets": False,
+    "monitoring": False,
     "appImage": f"{IMAGE}:v1",
     "clusters": {},
     "environments": ENVIRONMENTS,

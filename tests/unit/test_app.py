@@ -12,12 +12,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import pytest
 from flask import abort
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.main import create_app
 from app.settings import Settings, SettingsError
@@ -25,6 +29,7 @@ from app.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
 pytestmark = pytest.mark.unit
@@ -152,6 +157,154 @@ def test_a_wrong_method_is_told_the_right_ones() -> None:
     assert response.content_type == "application/json"
     assert response.get_json()["status"] == "error"
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+
+def measured(client: FlaskClient, name: str = "http_request_duration_seconds_count") -> dict[tuple[str, ...], float]:
+    """Return what /metrics says of a metric: its values by method, status and version."""
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert response.content_type.startswith("text/plain; version=")
+    return {
+        tuple(sample.labels.get(label, "") for label in ("method", "status", "version")): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_requests_are_counted_by_method_status_and_version_but_for_probes_and_metrics() -> None:
+    client = create_app(alone).test_client()
+    for path in ("/", "/", "/nothing", "/healthz", "/metrics"):
+        client.get(path)
+    client.post("/")
+    client.open("/", method="BREW")
+
+    assert measured(client) == {
+        ("GET", "200", "v1"): 2,
+        ("GET", "404", "v1"): 1,
+        ("POST", "405", "v1"): 1,
+        ("other", "405", "v1"): 1,
+    }
+
+
+def test_an_error_of_the_app_is_counted_as_one() -> None:
+    flask_app = create_app(alone)
+
+    @flask_app.get("/broken")
+    def broken() -> str:
+        return str(1 // 0)
+
+    client = flask_app.test_client()
+
+    assert client.get("/broken").get_json()["status"] == "error"
+    assert measured(client) == {("GET", "500", "v1"): 1}
+
+
+def test_each_app_counts_its_own_and_says_its_version() -> None:
+    one, other = create_app(alone).test_client(), create_app(named).test_client()
+    one.get("/")
+
+    assert measured(one) == {("GET", "200", "v1"): 1}
+    assert measured(other) == {}
+    assert measured(other, "app_info") == {("", "", "v2"): 1}
+
+
+def test_a_request_is_timed() -> None:
+    client = create_app(replace(alone, delay_ms=120)).test_client()
+    began = time.perf_counter()
+    client.get("/")
+    took = time.perf_counter() - began
+
+    (seconds,) = measured(client, "http_request_duration_seconds_sum").values()
+    assert 0.12 <= seconds <= took
+
+
+def test_metrics_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    get(alone, "/metrics")
+
+    assert logged(caplog) == []
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"),
+    [(0, [200] * 10), (20, [200, 200, 200, 200, 500] * 2), (50, [200, 500] * 5), (100, [500] * 10)],
+)
+def test_the_share_that_is_to_fail_fails_in_every_run_alike(percent: int, expected: list[int]) -> None:
+    client = create_app(replace(alone, fail_percent=percent)).test_client()
+
+    assert [client.get("/").status_code for _ in range(10)] == expected
+
+
+@pytest.mark.parametrize("percent", [1, 7, 33, 99])
+def test_of_a_hundred_requests_as_many_fail_as_were_asked_for(percent: int) -> None:
+    client = create_app(replace(alone, fail_percent=percent)).test_client()
+
+    assert [client.get("/").status_code for _ in range(100)].count(500) == percent
+
+
+def test_the_share_is_the_same_with_many_at_a_time() -> None:
+    flask_app = create_app(replace(alone, fail_percent=25))
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: flask_app.test_client().get("/").status_code, range(200)))
+
+    assert found.count(500) == 50
+
+
+@pytest.mark.parametrize("settings", [alone, named])
+def test_a_fault_is_an_error_in_json_and_no_fault_of_the_rest(settings: Settings) -> None:
+    client = create_app(replace(settings, fail_percent=100, delay_ms=60_000)).test_client()
+    began = time.perf_counter()
+
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/nothing").status_code == 404
+    assert client.get("/metrics").status_code == 200
+    assert time.perf_counter() - began < PATIENCE
+
+    response = create_app(replace(settings, fail_percent=100)).test_client().get("/", headers={"Accept": FIREFOX})
+    assert (response.status_code, response.content_type) == (500, "application/json")
+    assert response.get_json() == {
+        "status": "error",
+        "message": "this version fails 100 of 100 requests, as it was built to",
+    }
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, (0, 0)),
+        ({"APP_FAIL_PERCENT": "20", "APP_DELAY_MS": "700"}, (20, 700)),
+        ({"APP_FAIL_PERCENT": "100", "APP_DELAY_MS": "60000"}, (100, 60_000)),
+        ({"APP_FAIL_PERCENT": "0", "APP_DELAY_MS": "0"}, (0, 0)),
+    ],
+)
+def test_faults_come_from_the_environment(environment: dict[str, str], expected: tuple[int, int]) -> None:
+    settings = Settings.from_environment({"APP_VERSION": "v1", **environment}, hostname="here")
+
+    assert (settings.fail_percent, settings.delay_ms) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "value"),
+    [
+        *(("FAIL_PERCENT", 100, value) for value in ("", " ", "101", "-1", "1.5", "20%", "\u0661", "1" * 5000, "1\n")),
+        *(("DELAY_MS", 60_000, value) for value in ("", "60001", "1s", "-5", "0x10")),
+    ],
+)
+def test_a_fault_that_is_no_number_is_an_error_that_says_how_to_fix_it(name: str, most: int, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({"APP_VERSION": "v1", f"APP_{name}": value}, hostname="here")
+
+    assert f"APP_{name}={value!r} is not a whole number from 0 to {most}." in str(caught.value)
+    assert f"--build-arg {name}=20" in str(caught.value)
 
 
 # --- the access log --------------------------------------------------------------------------------------------------
@@ -307,7 +460,8 @@ def server_command(*arguments: str) -> list[str]:
 
 def server_environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without what would change the server, and with what is given."""
-    own = {"APP_VERSION", "APP_NAME", "POD_NAME", "GUNICORN_CMD_ARGS", "XDG_RUNTIME_DIR"}
+    own = {"APP_VERSION", "APP_NAME", "APP_FAIL_PERCENT", "APP_DELAY_MS", "POD_NAME"}
+    own |= {"GUNICORN_CMD_ARGS", "XDG_RUNTIME_DIR"}
     return {name: value for name, value in os.environ.items() if name not in own} | variables
 
 
@@ -401,7 +555,11 @@ def test_sigterm_drops_idle_connections_and_no_request_under_way_and_exits_with_
 
 @pytest.mark.parametrize(
     ("variables", "problem"),
-    [({}, "APP_VERSION is missing or empty"), ({"APP_VERSION": "v1", "APP_NAME": "A 1"}, "APP_NAME='A 1'")],
+    [
+        ({}, "APP_VERSION is missing or empty"),
+        ({"APP_VERSION": "v1", "APP_NAME": "A 1"}, "APP_NAME='A 1'"),
+        ({"APP_VERSION": "v1", "APP_FAIL_PERCENT": "all"}, "APP_FAIL_PERCENT='all'"),
+    ],
 )
 def test_gunicorn_refuses_to_start_with_wrong_settings_and_says_why(variables: dict[str, str], problem: str) -> None:
     result = subprocess.run(
@@ -435,4 +593,7 @@ def test_a_new_version_rebuilds_only_the_last_layers() -> None:
     first_use = next(number for number, line in enumerate(lines) if re.match(r"ARG VERSION\b", line))
 
     assert [line for line in lines[first_use:] if re.match(r"(RUN|COPY|ADD)\b", line)] == []
+    faults = [number for number, line in enumerate(lines) if re.match(r"ARG (FAIL_PERCENT|DELAY_MS)=0$", line)]
+    assert len(faults) == 2
+    assert min(faults) > first_use
     assert [line for line in lines[:first_use] if "${VERSION}" in line or "$VERSION" in line] == []

@@ -255,6 +255,15 @@ def test_an_image_is_scanned_before_it_is_pushed(step: Step) -> None:
     assert said[3].endswith(f"{IMAGE}:{TAG}")
 
 
+def test_an_image_is_built_with_faults_where_they_are_asked_for_and_with_none_otherwise(step: Step) -> None:
+    step.tool("docker")
+    assert step.run("build", FAIL_PERCENT="20", DELAY_MS="700").returncode == 0
+    assert "--build-arg FAIL_PERCENT=20 --build-arg DELAY_MS=700 " in step.said()[0]
+    assert step.run("build").returncode == 0
+    assert "FAIL_PERCENT" not in step.said()[-2]
+    assert "DELAY_MS" not in step.said()[-2]
+
+
 def test_an_image_in_which_something_is_found_is_not_pushed(step: Step) -> None:
     step.tool("docker")
     step.tool("trivy", "exit 1")

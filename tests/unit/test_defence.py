@@ -12,7 +12,7 @@ from components.core import kube
 from components.core.errors import LabError
 from components.core.http_client import Answer
 from lab.commands import check
-from lab.live import defence, defence_platform
+from lab.live import defence, defence_platform, environments
 from tests.unit import fakes
 
 pytestmark = pytest.mark.unit
@@ -86,10 +86,11 @@ def test_a_project_that_allows_more_fails(spec: dict[str, Any], said: str, monke
     }
     monkeypatch.setattr(kube, "get", lambda *_, **__: {"spec": good})
     outputs = fakes.outputs("platform")
-    assert defence_platform._project(outputs, Path(), "dev") == "Deployment, SealedSecret, Service"  # noqa: SLF001
+    dev = environments.find(outputs, "dev")
+    assert defence_platform._project(outputs, Path(), dev) == "Deployment, SealedSecret, Service"  # noqa: SLF001
     monkeypatch.setattr(kube, "get", lambda *_, **__: {"spec": good | spec})
     with pytest.raises(LabError, match=said):
-        defence_platform._project(outputs, Path(), "dev")  # noqa: SLF001
+        defence_platform._project(outputs, Path(), dev)  # noqa: SLF001
 
 
 def test_nodes_that_are_as_they_should_be_hold() -> None:

@@ -99,20 +99,26 @@ def test_they_are_made_in_the_embedded_git_server_alone() -> None:
 # --- the cluster -----------------------------------------------------------------------------------------------------
 
 
+APP_KINDS = {"Deployment", "Service", "SealedSecret"}
+PROVING_KINDS = APP_KINDS | {"Rollout", "AnalysisTemplate"}
+
+
 @pytest.mark.parametrize(
-    ("name", "server"),
+    ("name", "server", "kinds"),
     [
-        ("dev", "https://kubernetes.default.svc"),
-        ("staging", "https://kubernetes.default.svc"),
-        ("prod", "https://k3d-iot-platform-prod-server-0:6443"),
+        ("dev", "https://kubernetes.default.svc", APP_KINDS),
+        ("staging", "https://kubernetes.default.svc", PROVING_KINDS),
+        ("prod", "https://k3d-iot-platform-prod-server-0:6443", PROVING_KINDS),
     ],
 )
-def test_an_environment_can_change_its_own_namespace_alone(made: graph.Graph, name: str, server: str) -> None:
+def test_an_environment_can_change_its_own_namespace_alone(
+    made: graph.Graph, name: str, server: str, kinds: set[str]
+) -> None:
     project = inputs_of(made, "AppProject", name)["spec"]
     assert project["destinations"] == [{"server": server, "namespace": name}]
     assert project["sourceRepos"] == ["http://git.iot.internal:3000/iot/gitops.git"]
     assert project["clusterResourceWhitelist"] == []
-    assert {each["kind"] for each in project["namespaceResourceWhitelist"]} == {"Deployment", "Service", "SealedSecret"}
+    assert {each["kind"] for each in project["namespaceResourceWhitelist"]} == kinds
     labels = inputs_of(made, "Namespace", name)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
@@ -171,7 +177,13 @@ def test_who_may_sync_what_needs_an_approval_may_not_sync_the_rest() -> None:
         "p, role:developer, applications, sync, staging/staging, allow",
         "p, role:releaser, applications, sync, prod/prod, allow",
     }
-    others = {line.split(", ")[3] for line in lines if line.startswith("p, ")} - {"sync"}
+    acts = {line for line in lines if ", action/" in line}
+    assert acts == {
+        f"p, role:{who}, applications, action/argoproj.io/Rollout/{what}, {where}/{where}, allow"
+        for who, where in (("developer", "staging"), ("releaser", "prod"))
+        for what in ("abort", "resume", "retry")  # and not promote-full, which skips what a version has to prove
+    }
+    others = {line.split(", ")[3] for line in {*lines} - acts if line.startswith("p, ")} - {"sync"}
     assert others == {"get"}
 
 
@@ -188,7 +200,7 @@ def test_one_password_is_for_both_argocd_and_git(made: graph.Graph) -> None:
 
 def test_argocd_has_the_rights_that_an_environment_needs_in_its_cluster_and_no_others(made: graph.Graph) -> None:
     roles = [each for each in made.nodes if each.inputs.get("kind") in {"Role", "ClusterRole", "ClusterRoleBinding"}]
-    (role,) = roles
+    (role,) = [each for each in roles if each.inputs["metadata"]["name"] == "argocd-manager"]
     assert (role.inputs["kind"], role.inputs["metadata"]["namespace"]) == ("Role", "prod")
     assert "iot-cluster-prod-provider" in role.provider
     changes = {
@@ -197,7 +209,7 @@ def test_argocd_has_the_rights_that_an_environment_needs_in_its_cluster_and_no_o
         if set(rule["verbs"]) - {"get", "list", "watch"}
         for each in rule["resources"]
     }
-    assert changes == {"deployments", "services", "sealedsecrets"}
+    assert changes == {"deployments", "services", "sealedsecrets", "rollouts", "rollouts/status", "analysistemplates"}
     seen = {each for rule in role.inputs["rules"] for each in rule["resources"]}
     assert not seen & {"secrets", "serviceaccounts", "pods/exec", "*"}
 
@@ -290,9 +302,10 @@ def test_an_existing_cluster_gets_images_of_a_registry_that_it_can_reach(tmp_pat
     kubeconfig = tmp_path / "config"
     kubeconfig.write_text(graph._KUBECONFIG, encoding="utf-8")  # noqa: SLF001 - the stand-in of a cluster
     clusters = {"prod": {"kubeconfig": str(kubeconfig)}}
-    assert "can't reach the registry of this host" in refused(clusters=clusters)
-    assert "can't be given a built one" in refused(clusters=clusters, ci=False)
-    said = refused(clusters=clusters, ci=False, appImage="registry.example/app:v1")
+    kept = {"clusters": clusters, "environments": {"dev": DEV, "prod": PROD | {"after": "dev", "cluster": "prod"}}}
+    assert "can't reach the registry of this host" in refused(**kept)
+    assert "can't be given a built one" in refused(**kept, ci=False)
+    said = refused(**kept, ci=False, appImage="registry.example/app:v1")
     assert "answers at https://127.0.0.1:6443" in said
     assert "name its address on the network" in said
 
@@ -309,9 +322,16 @@ def repository(made: graph.Graph) -> dict[str, Any]:
 def test_each_branch_has_the_base_and_what_follows_it(repository: dict[str, Any]) -> None:
     base = {"base/deployment.yaml", "base/kustomization.yaml"}
     assert {branch: set(files) - base for branch, files in repository["branches"].items()} == {
-        "main": {"overlays/prod/kustomization.yaml", *(f"apps/{each}.yaml" for each in ("dev", "staging", "prod"))},
+        "main": {
+            "overlays/prod/kustomization.yaml",
+            *(f"apps/{each}.yaml" for each in ("dev", "staging", "prod")),
+            *(f"delivery/canary/{each}.yaml" for each in ("analysis", "kustomization", "rollout")),
+        },
         "env/dev": {"overlays/dev/kustomization.yaml"},
-        "env/staging": {"overlays/staging/kustomization.yaml"},
+        "env/staging": {
+            "overlays/staging/kustomization.yaml",
+            *(f"delivery/blue-green/{each}.yaml" for each in ("analysis", "kustomization", "preview", "rollout")),
+        },
     }
     for files in repository["branches"].values():
         assert base <= set(files)

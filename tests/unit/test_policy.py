@@ -78,6 +78,13 @@ KINDS: Final = {
         "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding",
         {"metadata": {"name": "app", "namespace": "dev"}},
     ),
+    "Role": (
+        "kubernetes:rbac.authorization.k8s.io/v1:Role",
+        {
+            "metadata": {"name": "prometheus", "namespace": "dev"},
+            "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}],
+        },
+    ),
     "Random": ("pulumi-python:dynamic/random:Secret", {"bytes": 24}),
     "Secret": ("kubernetes:core/v1:Secret", SECRET),
     "Release": ("kubernetes:helm.sh/v3:Release", RELEASE),
@@ -214,6 +221,13 @@ MISTAKES: Final = [
     ("quantities", resource("Deployment", {f"{CONTAINER_AT}.resources.limits.memory": "128MB"}), "128Mi"),
     ("quantities", resource("Deployment", {f"{CONTAINER_AT}.resources.requests.cpu": "1500m"}), "request less"),
     ("no-rights", resource("RoleBinding"), "leave it out"),
+    (
+        "no-rights",
+        resource("RoleBinding", {"metadata.name": "prometheus", "roleRef": {"kind": "ClusterRole", "name": "admin"}}),
+        "name its own Role",
+    ),
+    ("no-rights", resource("Role", {"rules.0.resources": ["pods", "secrets"]}), "leave the rest out"),
+    ("no-rights", resource("Role", {"rules.0.verbs": ["get", "delete"]}), "leave the rest out"),
     ("narrow-project", resource("AppProject", {"spec.sourceRepos": ["*"]}), "name what the app needs"),
     ("own-project", resource("Application", {"spec.project": "default"}), "use iot"),
     ("own-project", resource("Application", {"spec.destination.server": "https://other"}), "set its server"),

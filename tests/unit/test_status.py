@@ -128,6 +128,14 @@ def break_application(lab: Lab) -> None:
     lab.objects[APPLICATION]["status"]["health"]["status"] = "Degraded"
 
 
+def break_secret(lab: Lab) -> None:
+    break_application(lab)
+    said = {"status": "Degraded", "message": "no key could decrypt secret (a); seal it anew"}
+    well = {"kind": "Deployment", "name": "flask-app", "health": {"status": "Healthy"}}
+    its = [well, {"kind": "SealedSecret", "name": "db", "health": said}, {"kind": "Service", "name": "flask-app"}]
+    lab.objects[APPLICATION]["status"]["resources"] = its
+
+
 def break_app(lab: Lab) -> None:
     lab.outputs["appUrl"] = "http://127.0.0.1:1/"
 
@@ -147,6 +155,10 @@ def break_git(lab: Lab) -> None:
         (break_expected_node, r"NOT OK +cluster +1 of 2 nodes Ready.*; not worker"),
         (break_cluster, r"NOT OK +cluster +the cluster does not answer \(.*refused.*\) -> make up"),
         (break_application, r"NOT OK +application +Synced and Degraded at commit 1234567 -> "),
+        (
+            break_secret,
+            r"commit 1234567; SealedSecret db: Degraded no key could decrypt secret \(a\); seal it anew -> ",
+        ),
         (break_app, r"NOT OK +app +.* does not answer"),
         (break_version, r"NOT OK +app +v2 answers, Git has v1 -> "),
         (break_git, r"NOT OK +git +.* can't be reached"),
@@ -272,3 +284,50 @@ def test_the_hosts_of_a_stack_with_routes_are_asked(
         assert "app2.com -> 200 app3, app2 was expected" in said
     else:
         assert "app1.com -> app1; app2.com -> app2; any other host -> app3" in said
+
+
+def watched(lab: Lab, *alerts: tuple[str, str]) -> None:
+    """Have the stack watched, with some alerts that fire, by name and severity."""
+    service = "/api/v1/namespaces/monitoring/services/"
+    lab.outputs["monitoring"] = {
+        "prometheus": {"namespace": "monitoring", "service": "prometheus", "port": 9090.0},
+        "alertmanager": {"namespace": "monitoring", "service": "alertmanager", "port": 9093.0},
+    }
+    fires = [
+        {
+            "labels": {"alertname": name, "severity": severity, "environment": "dev"},
+            "state": "firing",
+            "activeAt": "2026-11-28T19:00:00Z",
+        }
+        for name, severity in alerts
+    ]
+    rules = [{"name": "AppDegraded", "health": "ok", "type": "alerting"}]
+    lab.objects[f"{service}prometheus:9090/proxy/api/v1/alerts"] = {"data": {"alerts": fires}}
+    lab.objects[f"{service}prometheus:9090/proxy/api/v1/rules"] = {"data": {"groups": [{"rules": rules}]}}
+    lab.objects[f"{service}alertmanager:9093/proxy/api/v2/alerts"] = []
+
+
+@pytest.mark.parametrize(
+    ("alerts", "says"),
+    [
+        ([], r"^ok +alerts +nothing fires, 1 rules are watched$"),
+        ([("TargetDown", "warning")], r"^ok +alerts +firing: TargetDown \(dev\): make alerts$"),
+        (
+            [("TargetDown", "warning"), ("AppDegraded", "critical")],
+            r"^NOT OK +alerts +firing: AppDegraded \(dev\), TargetDown \(dev\) -> make alerts$",
+        ),
+    ],
+)
+def test_what_fires_is_in_it_where_the_stack_is_watched(
+    lab: Lab, capsys: pytest.CaptureFixture[str], alerts: list[tuple[str, str]], says: str
+) -> None:
+    watched(lab, *alerts)
+    assert lab.run() == (1 if says.startswith("^NOT") else 0)
+    assert re.search(says, capsys.readouterr().out, re.MULTILINE)
+
+
+def test_that_prometheus_does_not_answer_is_a_line_of_it(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    watched(lab)
+    lab.objects = {key: value for key, value in lab.objects.items() if "prometheus:" not in key}
+    assert lab.run() == 1
+    assert re.search(r"NOT OK +alerts +Prometheus does not answer \(", capsys.readouterr().out)

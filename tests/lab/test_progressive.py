@@ -1,0 +1,381 @@
+"""Versions that prove themselves, for real: what is good goes through, what is not stops itself, and somebody is told.
+
+The tests run in their order on one lab: dev as a Deployment, qa by blue-green, prod by canary in a cluster of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from components.core import versions
+from components.docker.image import package_index
+from components.k3d import volumes
+from lab.commands.test import OFFLINE
+from lab.host import chart, paths
+from lab.live import argocd
+from tests.lab.lab import Lab, answer, docker_things, eventually, left
+from tests.lab.load import Load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLUSTER: Final = "iot-progressive-test"
+BESIDE: Final = [f"{CLUSTER}-{name}" for name in ("git", "runner", "registry")]
+PROD: Final = f"{CLUSTER}-prod"  # the second cluster
+VOLUMES: Final = [
+    volume
+    for name in (CLUSTER, PROD)
+    for volume in volumes.of(
+        {"metadata": {"name": name}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}
+    ).values()
+]
+PORTS: Final = {"dev": 31301, "qa": 31311, "prod": 31321}
+SETTINGS: Final[dict[str, Any]] = {
+    "clusterName": CLUSTER,
+    "apiPort": 17570,
+    "argocdPorts": [19180],
+    "gitPorts": [19103],
+    "registryPort": 19101,
+    "clusters": {"prod": {"apiPort": 17571}},
+    "sealedSecrets": False,  # test_platform.py has them
+    "environments": {
+        "dev": {"port": PORTS["dev"]},
+        "qa": {"port": PORTS["qa"], "after": "dev", "delivery": "blueGreen"},
+        "prod": {
+            "port": PORTS["prod"],
+            "after": "dev",
+            "sync": "manual",
+            "approvals": 1,
+            "cluster": "prod",
+            "delivery": "canary",
+        },
+    },
+}
+IMAGE: Final = f"localhost:{SETTINGS['registryPort']}/flask-app"
+FAULTS: Final = {"bad": "FAIL_PERCENT=30", "slow": "DELAY_MS=1500", "good": "FAIL_PERCENT=0"}
+NEEDED: Final = (
+    *(versions.ROLLOUTS_IMAGE, versions.PROMETHEUS_IMAGE),
+    *(versions.ALERTMANAGER_IMAGE, versions.KUBE_STATE_METRICS_IMAGE),
+)
+# A canary that is good takes four pods and two analyses; one that is not is given up within the first of them.
+GIVEN_UP: Final = 90.0  # seconds, as docs/platform.md has it, of which this machine may need some for itself
+FIRES: Final = 120.0  # seconds until an alert has reached its receiver: it is asked, evaluated, grouped
+RESOLVES: Final = 420.0  # and until the receiver knows that it is over, which is told with the next group
+
+
+def missing() -> list[str]:
+    """Return what can't be had here of what this takes."""
+    if not paths.offline():
+        return []
+    charts = (versions.ROLLOUTS_CHART, versions.PROMETHEUS_CHART)
+    found = [each.archive for each in charts if not (chart.offline(each) or chart.is_kept(each))]
+    here = ["docker", "image", "inspect"]
+    return found + [
+        each for each in NEEDED if subprocess.run([*here, each], capture_output=True, check=False).returncode
+    ]
+
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.k3d,
+    pytest.mark.skipif(bool(missing()), reason=f"{OFFLINE}: {', '.join(missing())}"),
+]
+
+
+class Receiver(ThreadingHTTPServer):
+    """Takes down what Alertmanager tells."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__((address, 0), _Told)
+        self.told: list[dict[str, Any]] = []
+
+    def has(self, alert: str, status: str) -> bool:
+        """Tell whether it was told of an alert, firing or resolved."""
+        return any(each["labels"]["alertname"] == alert and each["status"] == status for each in self.told)
+
+    def names(self) -> str:
+        """Return what it was told, in short."""
+        return str([(each["labels"]["alertname"], each["status"]) for each in self.told])
+
+
+class _Told(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        self.server.told += json.loads(self.rfile.read(int(self.headers["Content-Length"])))["alerts"]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    """Listen where pods can reach it: at this host's end of Docker's own network."""
+    shown = ["docker", "network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Gateway}}"]
+    address = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
+    server = Receiver(address)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+
+
+def there() -> dict[str, set[str]]:
+    """Return what Docker has of these tests."""
+    return docker_things(CLUSTER, IMAGE)
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[str, set[str]]:
+    """Return what Docker has before anything is brought up."""
+    return there()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, before: dict[str, set[str]]) -> Iterator[Lab]:
+    """Bring the stack up, and down again whatever has happened."""
+    made = Lab(tmp_path_factory.mktemp("progressive"), "platform", SETTINGS)
+    made.use_kept_chart()
+    host, port = receiver.server_address[:2]
+    url = f"http://{host!s}:{port}/alerts"
+    made.run("pulumi", "config", "set", "--stack", "platform", "--secret", "iot:alertWebhook", url)
+    try:
+        made.shell("make up")
+        yield made
+    finally:
+        made.pulumi("destroy", "--skip-preview", check=False)
+        for command in (
+            ["k3d", "cluster", "delete", CLUSTER, PROD],
+            ["docker", "rm", "--force", "--volumes", *BESIDE],
+            ["docker", "volume", "rm", "--force", *VOLUMES, *BESIDE],
+            ["docker", "network", "rm", CLUSTER],
+            ["docker", "image", "rm", "--force", *there()["images"]],
+        ):
+            made.run(*command, check=False)
+
+
+@pytest.fixture(scope="module")
+def built(lab: Lab) -> None:
+    """Have versions with faults, and one without, in the registry."""
+    index = ["--build-arg", f"PIP_INDEX_URL={package_index()}"] if package_index() else []
+    for version, fault in FAULTS.items():
+        told = ["--build-arg", f"VERSION={version}", "--build-arg", fault]
+        lab.run("docker", "build", "--quiet", *index, *told, "--tag", f"{IMAGE}:{version}", "app")
+        lab.run("docker", "push", "--quiet", f"{IMAGE}:{version}")
+
+
+def says(environment: str) -> str:
+    """Return the version that answers, or what is answered instead."""
+    code, body = answer(f"http://localhost:{PORTS[environment]}/")
+    return str(json.loads(body)["message"]) if code == 200 else body
+
+
+def status(lab: Lab) -> str:
+    return lab.command("status", check=False).stdout
+
+
+def fails(lab: Lab, line: str) -> str:
+    """Type a line that has to fail, and return what it says."""
+    done = lab.shell(line, check=False)
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@contextmanager
+def asked(environment: str) -> Iterator[Load]:
+    """Have an environment asked all the time."""
+    with Load("localhost", "localhost", pause=0.1, port=PORTS[environment]) as load:
+        yield load
+
+
+def in_dev(lab: Lab, version: str) -> None:
+    """Have dev run a version, which may answer badly."""
+    lab.shell(f"make release VERSION={version} ARGS='--timeout 3'", check=False)
+    what = ["get", "deployment", "flask-app", "--output=jsonpath={.spec.template.spec.containers[0].image}"]
+    eventually("dev runs it", lambda: lab.kubectl("-n", "dev", *what).endswith(f":{version}"), lambda: status(lab))
+    good = f"{version} at commit"
+    eventually(
+        "and it is ready", lambda: "Synced and Healthy" in line(lab, "dev"), lambda: f"{good} {line(lab, 'dev')}"
+    )
+
+
+def line(lab: Lab, name: str) -> str:
+    """Return what `make status` says of an environment."""
+    return next((each for each in status(lab).splitlines() if re.match(rf"(ok|NOT OK) +{name} ", each)), "")
+
+
+def to_prod(lab: Lab, version: str) -> None:
+    """Bring a version to prod's pull request."""
+    in_dev(lab, version)
+    assert "waits for 1 approval" in lab.shell("make promote TO=prod").stdout
+
+
+def given_up(lab: Lab, version: str, words: str) -> None:
+    """Approve a version in prod that is no good, while somebody asks, and see that it stops itself."""
+    to_prod(lab, version)
+    with asked("prod") as load:
+        begin = time.monotonic()
+        said = fails(lab, "make approve ENV=prod")
+        took = time.monotonic() - begin
+    assert f"{version} was given up in prod, and the version before goes on serving" in said
+    assert re.search(words, said), said
+    assert "make rollback ENV=prod" in said
+    assert took < GIVEN_UP
+    # A quarter of the pods had it at most.
+    assert load.answers["v2"] > sum(load.answers.values()) / 2, load.answers
+    with asked("prod") as load:
+        time.sleep(3)
+    assert set(load.answers) == {"v2"}, load.answers
+    assert f"{version} was given up in prod" in line(lab, "prod")
+    health = lab.get("application", "argocd", "prod")["status"]["health"]["status"]
+    assert health == "Degraded"
+
+
+# --- the tests, in their order ---------------------------------------------------------------------------------------
+
+
+def test_every_environment_runs_the_first_version_in_its_own_way(lab: Lab) -> None:
+    assert {name: says(name) for name in PORTS} == dict.fromkeys(PORTS, "v1")
+    assert "flask-app" in lab.kubectl("-n", "qa", "get", "rollouts")
+    assert "flask-app" in lab.shell("make kubectl CLUSTER=prod ARGS='-n prod get rollouts'").stdout
+    assert not lab.kubectl("-n", "qa", "get", "deployments", "-o", "name")
+    assert "points hold" in lab.shell("make check").stdout
+    eventually(
+        "all is asked, and nothing fires",
+        lambda: "nothing fires" in lab.command("alerts", check=False).stdout,
+        lambda: lab.command("alerts", check=False).stdout,
+        FIRES,
+    )
+
+
+def test_a_second_up_changes_nothing(lab: Lab) -> None:
+    said = lab.pulumi("up", "--skip-preview")
+    assert "unchanged" in said
+    assert not any(word in said for word in (" created", " updated", " replaced", " deleted")), said
+
+
+def test_a_good_version_goes_through_the_canary_without_a_failed_request(lab: Lab) -> None:
+    to_prod(lab, "v2")
+    with asked("prod") as load:
+        assert "says v2 after" in lab.shell("make approve ENV=prod").stdout
+    assert not load.problems, load.problems
+    assert load.answers["v1"] > 0
+    assert load.answers["v2"] > 0
+    assert says("prod") == "v2"
+
+
+@pytest.mark.usefixtures("built")
+def test_a_bad_version_gives_itself_up_is_told_and_is_over_with_the_rollback(lab: Lab, receiver: Receiver) -> None:
+    given_up(lab, "bad", r"error-share: Failed, it measured \[0\.\d+\]")
+    eventually("somebody is told", lambda: receiver.has("RolloutAborted", "firing"), receiver.names, FIRES)
+    done = lab.command("alerts", check=False)
+    assert done.returncode == 1
+    assert "RolloutAborted" in done.stdout
+    lab.shell("make rollback ENV=prod")
+    assert "says v2" in lab.shell("make approve ENV=prod").stdout
+    assert "Synced and Healthy" in line(lab, "prod")
+    eventually("and that it is over", lambda: receiver.has("RolloutAborted", "resolved"), receiver.names, RESOLVES)
+
+
+@pytest.mark.usefixtures("built")
+def test_a_bad_version_is_given_up_before_anybody_is_sent_to_it_by_blue_green(lab: Lab) -> None:
+    in_dev(lab, "bad")
+    with asked("qa") as load:
+        said = fails(lab, "make promote TO=qa")
+    assert "bad was given up in qa" in said
+    assert "non 2xx response code: 500" in said
+    assert set(load.answers) == {"v1"}, load.answers
+    assert "says v1" in lab.shell("make rollback ENV=qa").stdout
+    in_dev(lab, "v2")
+    with asked("qa") as load:
+        assert "says v2" in lab.shell("make promote TO=qa").stdout
+    assert not load.problems, load.problems
+
+
+@pytest.mark.usefixtures("built")
+def test_a_slow_version_gives_itself_up_too(lab: Lab) -> None:
+    given_up(lab, "slow", r"latency: Failed, it measured \[")
+    lab.shell("make rollback ENV=prod")
+    lab.shell("make approve ENV=prod")
+
+
+@pytest.mark.usefixtures("built")
+def test_without_prometheus_a_canary_waits_and_is_not_promoted(lab: Lab) -> None:
+    to_prod(lab, "good")
+    lab.kubectl("-n", "monitoring", "scale", "deployment/prometheus", "--replicas=0")
+    try:
+        said = fails(lab, "make approve ENV=prod ARGS='--timeout 45'")
+        assert "canary at 25 %" in said
+        assert "30090" in line(lab, "prod")  # who does not answer
+        assert "Prometheus" in fails(lab, "make alerts")
+    finally:
+        lab.kubectl("-n", "monitoring", "scale", "deployment/prometheus", "--replicas=1")
+        lab.kubectl("-n", "monitoring", "rollout", "status", "deployment/prometheus", "--timeout=120s")
+
+
+@pytest.mark.usefixtures("built")
+def test_a_canary_that_nobody_asks_pauses_until_somebody_looks_again(lab: Lab) -> None:
+    words = "good waits in prod"
+    # Nobody has asked it since Prometheus answers again.
+    eventually("it pauses", lambda: words in line(lab, "prod"), lambda: line(lab, "prod"), 180)
+    assert lab.get("application", "argocd", "prod")["status"]["health"]["status"] == "Suspended"
+    with asked("prod"):
+        said = lab.shell("make approve ENV=prod").stdout
+    assert "releaser has prod looked at once more" in said
+    assert says("prod") == "good"
+
+
+@pytest.mark.parametrize("action", ["promote-full", "skip-current-step"])
+def test_nobody_skips_what_a_version_has_to_prove(lab: Lab, action: str) -> None:
+    theirs = argocd.signed_in(lab.outputs(), "releaser")
+    with pytest.raises(Exception, match=r"answered 403"):
+        theirs.act("prod", ("argoproj.io", "v1alpha1", "Rollout"), "flask-app", "prod", action)
+
+
+@pytest.mark.parametrize(
+    ("verb", "what", "namespace", "may"),
+    [
+        ("create", "replicasets", "prod", "yes"),
+        ("create", "replicasets", "kube-system", "no"),
+        ("update", "deployments", "prod", "no"),
+        ("get", "secrets", "prod", "no"),
+    ],
+)
+def test_argo_rollouts_may_do_what_an_environment_needs_there_alone(
+    lab: Lab, verb: str, what: str, namespace: str, may: str
+) -> None:
+    account = "--as=system:serviceaccount:argo-rollouts:argo-rollouts"
+    kubectl = lab.command(
+        "kubectl", "--cluster", "prod", "--", "auth", "can-i", verb, what, f"--namespace={namespace}", account,
+        check=False,
+    )  # fmt: skip
+    assert kubectl.stdout.strip() == may
+
+
+def test_the_last_hour_is_one_page_and_four_numbers(lab: Lab) -> None:
+    lab.shell("make dashboard")
+    page = (lab.folder / "rendered" / "dashboard-platform.html").read_text(encoding="utf-8")
+    assert "http_request" not in page.partition("<body")[0]
+    assert all(each in page for each in ("dev", "qa", "prod", "good"))
+    said = lab.shell("make dora").stdout
+    assert "prod" in said
+
+
+def test_destroy_leaves_nothing(lab: Lab, before: dict[str, set[str]]) -> None:
+    lab.shell("make destroy")
+    after = there()
+    after["volumes"] -= {*VOLUMES, f"{CLUSTER}-registry"}
+    assert left(before, after).keys() <= {"images"}
