@@ -130,6 +130,7 @@ def receiver() -> Iterator[Receiver]:
     yield server
     server.shutdown()
     thread.join()
+    server.server_close()
 
 
 def there() -> dict[str, set[str]]:
