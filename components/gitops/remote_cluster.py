@@ -160,7 +160,8 @@ class RemoteCluster(pulumi.ComponentResource):
             environment={
                 "KUBECONFIG_TEXT": args.cluster.kubeconfig,
                 "NAMESPACE": namespace,
-                "KINDS": " ".join(kind for _, kind in args.kinds),
+                # Of the rest its cluster may know nothing, and has nothing.
+                "KINDS": " ".join(kind for group, kind in args.kinds if (group, kind) not in PROGRESSIVE),
                 "APPLICATION": namespace,  # an environment's Application, namespace and project have one name
             },
             triggers=[args.cluster.identity],

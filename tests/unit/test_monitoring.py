@@ -340,7 +340,7 @@ def test_nobody_has_rights_but_to_see_pods_where_they_are_asked(made: graph.Grap
     rights = {node.name: [(rule["resources"], rule["verbs"]) for rule in node.inputs["rules"]] for node in roles}
     see = (["pods"], ["get", "list", "watch"])
     assert rights == {
-        **{f"seen-{name}-role": [see] for name in ("argocd", "dev")},
+        **{f"seen-{name}-role": [see] for name in ("argocd", "dev", "rollouts")},
         **{f"seen-prod-{name}-role": [see, (["pods/proxy"], ["get"])] for name in ("prod", "rollouts")},
     }
     assert "iot-cluster-prod" in made.named("seen-prod-prod-role").provider
