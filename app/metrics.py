@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, Info, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, Info, ProcessCollector, generate_latest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,7 @@ def attach(flask_app: Flask, version: str, *, uncounted: Collection[str]) -> Non
     """Count and time the requests that this app answers, and show the counts.
 
     ``http_request_duration_seconds`` is a histogram with the labels method, status ("200") and version; ``app_info``
-    has the version.
+    has the version, and ``process_*``, where there is a /proc, what the process uses of memory and processor.
 
     Args:
         flask_app: the app.
@@ -29,6 +29,7 @@ def attach(flask_app: Flask, version: str, *, uncounted: Collection[str]) -> Non
     """
     # One for each app: that of the package is the process's, and would not take the same name twice.
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
     Info("app", "Which version answers", registry=registry).info({"version": version})
     duration = Histogram(
         "http_request_duration_seconds",

@@ -70,6 +70,35 @@ def namespace(
     )
 
 
+def account(
+    name: str, of: str, namespace: kubernetes.core.v1.Namespace, cluster: Cluster, parent: pulumi.Resource
+) -> kubernetes.core.v1.Secret:
+    """Make a service account for somebody outside of its cluster, and return its token, which ends with it.
+
+    Args:
+        name: what the resources' names begin with.
+        of: its name in the cluster.
+        namespace: where it is.
+        cluster: which one.
+        parent: the component that it belongs to.
+    """
+    where = namespace.metadata.name
+    made = kubernetes.core.v1.ServiceAccount(
+        f"{name}-account",
+        metadata=kubernetes.meta.v1.ObjectMetaArgs(name=of, namespace=where),
+        automount_service_account_token=False,
+        opts=cluster.inside(parent, depends_on=[namespace]),
+    )
+    return kubernetes.core.v1.Secret(
+        f"{name}-token",
+        metadata=kubernetes.meta.v1.ObjectMetaArgs(
+            name=f"{of}-token", namespace=where, annotations={"kubernetes.io/service-account.name": of}
+        ),
+        type="kubernetes.io/service-account-token",
+        opts=cluster.inside(parent, depends_on=[made], additional_secret_outputs=["data"]),
+    )
+
+
 def reachable(
     name: str, of: kubernetes.core.v1.Namespace, pods: Mapping[str, str], port: int, opts: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 GOOD: Final = "Synced and Healthy"
 LOOK: Final = "argocd.argoproj.io/refresh"  # the annotation that asks for it
+MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"  # how Kubernetes writes a time, in UTC
 EVENTS: Final = 10  # the last ones that are shown
 # What no waiting puts right, and what does.
 HOPELESS: Final = {
     "app path does not exist": "put the folder there, or name another one: `pulumi config set iot:gitPath FOLDER`",
     "unable to resolve": "push that branch, or name another one: `pulumi config set iot:gitRevision BRANCH`",
-    "is not permitted in project": "take it out of Git. Only Deployments and Services are allowed there; the Namespace"
-    " is Pulumi's, and `git rm` of its manifest leaves it and what is in it alone",
+    "is not permitted in project": "take it out of Git. Only the kinds of its AppProject are allowed there, those that"
+    " an app needs; the Namespace is Pulumi's, and `git rm` of its manifest leaves it and what is in it alone",
 }
 
 
@@ -65,6 +66,16 @@ def is_healthy(status: dict[str, Any]) -> bool:
 def is_running(status: dict[str, Any]) -> bool:
     """Tell whether a sync is under way."""
     return status.get("operationState", {}).get("phase") in {"Running", "Terminating"}
+
+
+def began(status: dict[str, Any]) -> str:
+    """Return when the last sync began, as Kubernetes writes it; when there was none, later than any."""
+    return str(status.get("operationState", {}).get("startedAt") or "~")
+
+
+def has_failed(status: dict[str, Any]) -> bool:
+    """Tell whether the last sync has failed, and Argo CD does not try it once more by itself."""
+    return status.get("operationState", {}).get("phase") in {"Error", "Failed"}
 
 
 def problems(status: dict[str, Any]) -> list[str]:

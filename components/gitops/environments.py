@@ -299,8 +299,9 @@ class Environments(pulumi.ComponentResource):
             there = [each for each in args.environments if each.cluster == key]
             if args.sealing:
                 ready += args.sealing.into(cluster, _namespaces(projects, there), self, key)
-            proving = _namespaces(projects, [each for each in there if each.progressive])
-            if args.delivery and proving:
+            # In all of them, as long as one is left: what gives it up has to be taken back by it.
+            proving = _namespaces(projects, there)
+            if args.delivery and proving and cluster.lifetime:
                 rollouts = args.delivery.into(cluster, proving, self, key)
                 self.rollouts[key] = rollouts.namespace
                 ready += rollouts.ready
@@ -314,10 +315,7 @@ class Environments(pulumi.ComponentResource):
                     namespaces=inside_it,
                     argocd=args.cluster,
                     release=args.argocd,
-                    kinds=kinds(
-                        sealed=bool(args.sealing),
-                        progressive=any(each.progressive for each in args.environments if each.cluster == key),
-                    ),
+                    kinds=kinds(sealed=bool(args.sealing), progressive=True),
                 ),
                 pulumi.ResourceOptions(parent=self),
             )
@@ -382,7 +380,8 @@ class Environments(pulumi.ComponentResource):
                 argocd=args.argocd,
                 target=further.cluster if further else args.cluster,
                 server=further.server if further else IN_CLUSTER,
-                kinds=kinds(sealed=bool(args.sealing), progressive=environment.progressive),
+                # Also where it is a Deployment: Argo CD would otherwise leave a Rollout alone that it was before.
+                kinds=kinds(sealed=bool(args.sealing), progressive=True),
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -27,6 +27,7 @@ HELPER: Final = (
 )
 # As set by a hook of a repository that this runs in.
 FOREIGN: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+KEPT: Final = "Make {} what the settings say"  # the message of what is kept as it is set
 SKIP: Final = "[skip ci]"  # in the message of a commit: no workflow starts for its push
 SECONDS: Final = 600.0  # for one Git command; a backup can be large
 

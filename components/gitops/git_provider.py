@@ -16,7 +16,7 @@ from components.docker import container as containers
 from components.docker import container_provider
 from components.docker.container_provider import ContainerProvider, spec
 from components.gitops import git_backups, gitea
-from components.gitops.git_content import Content
+from components.gitops.git_content import KEPT, Content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +130,7 @@ def _fill(content: Content, name: str, repository: Mapping[str, Any], backups: s
         if branch not in there:
             content.begin(branch, files, repository["message"])
         elif repository["kept"]:
-            content.keep(branch, files, repository["kept"], f"Make {repository['kept']} what the settings say")
+            content.keep(branch, files, repository["kept"], KEPT.format(repository["kept"]))
 
 
 def _carried(

@@ -63,7 +63,8 @@ class RemoteCluster(pulumi.ComponentResource):
         super().__init__(
             "iot:argocd:RemoteCluster", name, {"server": args.server, "namespaces": sorted(args.namespaces)}, opts
         )
-        token = self._account(name, args)
+        namespace = pods.namespace(f"{name}-argocd", names.ARGOCD, args.cluster, self)
+        token = pods.account(name, names.ARGOCD_ACCOUNT, namespace, args.cluster, self)
         rights = [each for of in args.namespaces for each in self._rights(name, of, args)]
         if args.cluster.lifetime is None:
             rights += [self._left(name, of, args) for of in args.namespaces]
@@ -86,26 +87,6 @@ class RemoteCluster(pulumi.ComponentResource):
         )
         self.ready: list[pulumi.Resource] = [secret]
         self.register_outputs({"server": args.server})
-
-    def _account(self, name: str, args: RemoteClusterArgs) -> kubernetes.core.v1.Secret:
-        namespace = pods.namespace(f"{name}-argocd", names.ARGOCD, args.cluster, self)
-        account = kubernetes.core.v1.ServiceAccount(
-            f"{name}-account",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=names.ARGOCD_ACCOUNT, namespace=names.ARGOCD),
-            automount_service_account_token=False,
-            opts=args.cluster.inside(self, depends_on=[namespace]),
-        )
-        # A token that the account's end is the end of.
-        return kubernetes.core.v1.Secret(
-            f"{name}-token",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name=f"{names.ARGOCD_ACCOUNT}-token",
-                namespace=names.ARGOCD,
-                annotations={"kubernetes.io/service-account.name": names.ARGOCD_ACCOUNT},
-            ),
-            type="kubernetes.io/service-account-token",
-            opts=args.cluster.inside(self, depends_on=[account], additional_secret_outputs=["data"]),
-        )
 
     def _rights(self, name: str, namespace: str, args: RemoteClusterArgs) -> list[pulumi.Resource]:
         metadata = kubernetes.meta.v1.ObjectMetaArgs(name=names.ARGOCD_ACCOUNT, namespace=namespace)
@@ -160,7 +141,8 @@ class RemoteCluster(pulumi.ComponentResource):
             environment={
                 "KUBECONFIG_TEXT": args.cluster.kubeconfig,
                 "NAMESPACE": namespace,
-                "KINDS": " ".join(kind for _, kind in args.kinds),
+                # Of the rest its cluster may know nothing, and has nothing.
+                "KINDS": " ".join(kind for group, kind in args.kinds if (group, kind) not in PROGRESSIVE),
                 "APPLICATION": namespace,  # an environment's Application, namespace and project have one name
             },
             triggers=[args.cluster.identity],

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import kube, names, wait
@@ -37,6 +38,8 @@ def main() -> None:
     with kube.config_file(os.environ["KUBECONFIG_TEXT"]) as kubeconfig, kube.config_file(theirs) as of_pods:
         if by_hand:
             look_again(kubeconfig)
+        since = datetime.now(timezone.utc).strftime(status_of.MOMENT)
+        tried = by_hand
         begin = hopeful = told = time.monotonic()
         said, status, fix, why = "", {}, "", f"within {timeout:.0f} s"
         while time.monotonic() < begin + timeout:
@@ -54,13 +57,18 @@ def main() -> None:
                 look_again(kubeconfig)
             if by_hand and current and status_of.has_nothing(found):
                 sync(kubeconfig, status_of.last_synced(status))
+            # What was tried before may have failed for want of what is there by now: kinds, rights.
+            before = status_of.began(status) < since
+            if current and before and status_of.has_failed(status) and not tried:
+                sync_again(kubeconfig, found)
+                tried = True
             state += "" if current else ", of what there was before"
             now = time.monotonic()
             if state != said or now > told + wait.EVERY:
                 more = f", {now - begin:.0f} of at most {timeout:.0f} s{pods(of_pods)}" if state == said else ""
                 print(f"waiting for {os.environ['APPLICATION']}: {state}{more}", flush=True)
                 said, told = state, now
-            fix = status_of.hopeless(status) if current else ""
+            fix = status_of.hopeless(status) if current and not (before and status_of.problems(status)) else ""
             if not fix:
                 hopeful = time.monotonic()
             elif time.monotonic() > hopeful + GRACE:
@@ -107,6 +115,19 @@ def sync(kubeconfig: Path, revision: str) -> None:
     what: dict[str, Any] = {"syncStrategy": {"hook": {}}, **({"revision": revision} if revision else {})}
     patch(kubeconfig, {"operation": {"initiatedBy": {"username": "pulumi"}, "sync": what}})
     print(f"{os.environ['APPLICATION']} is synced to {revision[:7] or 'its first version'}", flush=True)
+
+
+def sync_again(kubeconfig: Path, application: dict[str, Any]) -> None:
+    """Ask Argo CD for the sync that it has given up.
+
+    Args:
+        kubeconfig: path of the cluster's.
+        application: the Application.
+    """
+    options = application["spec"].get("syncPolicy", {}).get("syncOptions", [])
+    what = {"prune": True, "syncStrategy": {"hook": {}}, "syncOptions": options}
+    patch(kubeconfig, {"operation": {"initiatedBy": {"username": "pulumi"}, "sync": what}})
+    print(f"{os.environ['APPLICATION']} is synced once more: it has failed before", flush=True)
 
 
 def patch(kubeconfig: Path, change: dict[str, Any]) -> None:

@@ -191,25 +191,8 @@ class Monitoring(pulumi.ComponentResource):
         """Return the token of an account in a further cluster."""
         name, cluster = f"{self._name}-{key}", watched.cluster
         namespace = pods.namespace(f"{name}-namespace", names.MONITORING, cluster, self)
-        inside = cluster.inside(self, depends_on=[namespace])
-        pods.closed(name, namespace, inside)
-        account = kubernetes.core.v1.ServiceAccount(
-            f"{name}-account",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=names.PROMETHEUS, namespace=names.MONITORING),
-            automount_service_account_token=False,
-            opts=inside,
-        )
-        # A token that the account's end is the end of.
-        return kubernetes.core.v1.Secret(
-            f"{name}-token",
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name=f"{names.PROMETHEUS}-token",
-                namespace=names.MONITORING,
-                annotations={"kubernetes.io/service-account.name": names.PROMETHEUS},
-            ),
-            type="kubernetes.io/service-account-token",
-            opts=cluster.inside(self, depends_on=[account], additional_secret_outputs=["data"]),
-        )
+        pods.closed(name, namespace, cluster.inside(self, depends_on=[namespace]))
+        return pods.account(name, names.PROMETHEUS, namespace, cluster, self)
 
     def _rights(self, key: str, cluster: Cluster, namespace: str, made: pulumi.Resource) -> list[pulumi.Resource]:
         """Let Prometheus find the pods of a namespace, and ask them through the API of a further cluster."""

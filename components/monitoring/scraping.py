@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 RULES: Final = "/etc/config/*.rules.yml"
 CLUSTERS: Final = "/etc/clusters"  # with a token and a certificate of each further cluster
 KUBE_STATE_METRICS: Final = "kube-state-metrics"  # its Service and its job
+SAMPLES: Final = 1000  # of one pod of the app, which has some 20 by version, method and status
 _POD: Final = "__meta_kubernetes_pod"
 # The versions of an app that run side by side differ in it; that of a Rollout goes before.
 _HASHES: Final = ("pod_template_hash", "rollouts_pod_template_hash")
@@ -34,6 +35,7 @@ class Job:
         interval: how often they are asked; empty for as often as the others.
         own: whether the metrics are about the pods themselves, and not about other things in the cluster.
         keep: which metrics are kept, a pattern of their names; empty for all.
+        most: how many series one of them may have to tell; 0 for any number.
     """
 
     name: str
@@ -43,11 +45,19 @@ class Job:
     interval: str = ""
     own: bool = False
     keep: str = ""
+    most: int = 0
 
 
 def app_job(app: str, namespaces: tuple[str, ...], port: int) -> Job:
-    """Return the job of the app; what judges a new version in a minute needs it often."""
-    return Job(name="app", namespaces=namespaces, app=app, port=port, interval="5s", own=True)
+    """Return the job of the app; what judges a new version in a minute needs it often.
+
+    Who pushes the app's code says what it has to tell: not so much that Prometheus has no room for the rest, and
+    nothing that is for others to say.
+    """
+    pattern = "http_request_duration_seconds_.*|app_info|(process|python)_.*"
+    return Job(
+        name="app", namespaces=namespaces, app=app, port=port, interval="5s", own=True, keep=pattern, most=SAMPLES
+    )
 
 
 def rollouts_job() -> Job:
@@ -135,6 +145,8 @@ def _pods(job: Job, cluster: str) -> dict[str, Any]:
     }
     if job.interval:
         found["scrape_interval"] = job.interval
+    if job.most:
+        found["sample_limit"] = job.most
     if job.keep:
         found["metric_relabel_configs"] = [{"source_labels": ["__name__"], "regex": job.keep, "action": "keep"}]
     return found

@@ -595,6 +595,7 @@ def _outputs(
                 "approvals": each.approvals,
                 "cluster": each.cluster,
                 "delivery": each.delivery,
+                "ways": environments.delivery(each) if each.progressive else "",
                 "url": f"{_environment_url(settings, each)}/",
             }
             for each in settings.environments

@@ -108,8 +108,9 @@ def _empty(root: Path, shown: str) -> Iterator[Finding]:
 
 
 def _files(root: Path) -> list[Path]:
-    """Return the YAML files; those that are hidden, such as workflows, Argo CD is not pointed at."""
-    found = [path for path in root.rglob("*") if path.suffix in {".yaml", ".yml"} or path.name in KUSTOMIZATIONS]
+    """Return the YAML files, of which JSON is some; those that are hidden Argo CD is not pointed at."""
+    named = {".yaml", ".yml", ".json"}
+    found = [path for path in root.rglob("*") if path.suffix in named or path.name in KUSTOMIZATIONS]
     return sorted(
         path
         for path in found
@@ -146,8 +147,8 @@ def _kustomization(
 ) -> Iterator[Finding]:
     """Yield what a kustomization names that is not there, and note what it names."""
     content, folder = each.content, each.path.parent
-    if not isinstance(content, dict):
-        yield Finding(each.at(), "it is no kustomization; see those beside it")
+    if wrong := _shape(each):
+        yield wrong
         return
     for key in OTHERS:
         for index, entry in enumerate(content.get(key) or []):
@@ -167,6 +168,16 @@ def _kustomization(
         if content.get(key) and ("", kind) not in allowed:
             fix = LEAKED if kind == "Secret" else "take it out"
             yield Finding(each.at((key,)), f"it makes a {kind}, which Argo CD refuses; {fix}")
+
+
+def _shape(each: _Document) -> Finding | None:
+    """Return what is wrong with the shape of a kustomization."""
+    if not isinstance(each.content, dict):
+        return Finding(each.at(), "it is no kustomization; see those beside it")
+    for key in (*OTHERS, *PATCHES):
+        if not isinstance(each.content.get(key) or [], list):
+            return Finding(each.at((key,)), f"{key} is no list; put a hyphen before each entry")
+    return None
 
 
 def _named(each: _Document, at: tuple[str | int, ...], entry: object, root: Path) -> Iterator[Finding]:

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
 TIME: Final = 600  # seconds for one linter, with an empty cache on a slow machine
 # What is not the project's own. A folder of someone's editor can't be known; it is linted and can be removed.
-NOT_OURS: Final = {".git", ".lab", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__", "rendered"}
+NOT_OURS: Final = {
+    ".git",
+    ".hypothesis",
+    ".lab",
+    ".venv",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "__pycache__",
+    "rendered",
+}
 YAML: Final = {".yaml", ".yml"}
 
 

@@ -52,7 +52,7 @@ def rollback(outputs: Mapping[str, Any], target: Environment, timeout: float) ->
     with git.cloned(environments.remote(outputs, target), DEPTH) as clone:
         folder = clone.root / target.path
         version = manifest_tags.one_of(manifest_tags.tags(manifest_tags.read(folder), image))
-        title = clone.revert([target.path, environments.BASE])
+        title = clone.revert(target.folders)
         if not folder.is_dir():
             raise LabError(
                 f"nothing can be taken back in {target.name}", why="its last change is the one that it began with"

@@ -201,7 +201,7 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
 
 def _proving(outputs: Mapping[str, Any], which: Environment) -> rollout.Progress:
     with kube.config_file(environments.kubeconfig(outputs, which.cluster)) as config:
-        return rollout.look(config, which.name)
+        return rollout.look(config, which.name, outputs["image"])
 
 
 def last_run(outputs: Mapping[str, Any]) -> Line:

@@ -148,7 +148,7 @@ def _project(outputs: Mapping[str, Any], config: Path, each: Environment) -> str
     expect(followed["destination"]["namespace"], name, "the namespace")
     expect(spec.get("clusterResourceWhitelist") or [], [], "what it may bring for a whole cluster")
     found = sorted(one["kind"] for one in spec["namespaceResourceWhitelist"])
-    wanted = sorted(kind for _, kind in kinds(sealed=bool(outputs.get("sealing")), progressive=each.progressive))
+    wanted = sorted(kind for _, kind in kinds(sealed=bool(outputs.get("sealing")), progressive=True))
     return expect(", ".join(found), ", ".join(wanted), "the kinds")
 
 

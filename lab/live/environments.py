@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BASE: Final = "base"  # the folder that all environments have in common
 SETTLE: Final = 10.0  # seconds until it has taken in what was pushed last
+EARLIER: Final = {"cluster": "", "delivery": "deployment", "ways": ""}  # what it was before there were others
 MERGE: Final = 30.0  # seconds until Git knows whether something can be merged
 OPEN: Final = "?state=open&limit=50"
 SEAL: Final = "Seal"  # the first word of what brings a sealed secret
@@ -36,6 +37,7 @@ class Environment:
         cluster: the further one that it is in; empty for Argo CD's own.
         url: where the app answers.
         delivery: how a version takes the place of the one before: deployment, canary or blueGreen.
+        ways: the folder that says what that means; empty for a deployment.
     """
 
     name: str
@@ -47,11 +49,17 @@ class Environment:
     cluster: str
     url: str
     delivery: str
+    ways: str
 
     @property
     def progressive(self) -> bool:
         """Whether a version has to prove itself before it takes the place of the one before."""
         return self.delivery != "deployment"
+
+    @property
+    def folders(self) -> list[str]:
+        """What of its branch is its own, or goes to it by a promotion."""
+        return [self.path, BASE, *([self.ways] if self.ways else [])]
 
     @property
     def request(self) -> str:
@@ -71,8 +79,8 @@ def of(outputs: Mapping[str, Any]) -> list[Environment]:
         outputs: the stack's.
     """
     return [
-        # The engine's JSON has every number as a float; a stack of an earlier version knows no further clusters.
-        Environment(**{"cluster": "", "delivery": "deployment", **each, "approvals": int(each["approvals"])})
+        # The engine's JSON has every number as a float; a stack of an earlier version does not say all of it.
+        Environment(**{**EARLIER, **each, "approvals": int(each["approvals"])})
         for each in outputs.get("environments") or []
     ]
 

@@ -182,13 +182,17 @@ class Clone:
     def revert(self, paths: list[str]) -> str:
         """Take the last commit that changed some paths back, by another commit, and return the title of that.
 
+        What the program has committed of itself, by what is set, is not taken back.
+
         Args:
             paths: relative to its folder.
 
         Raises:
             LabError: none of the commits that were cloned can be taken back, or later ones are in the way.
         """
-        found = run(self.remote, ["log", "--max-count=1", "--format=%H %P", "--", *paths], cwd=self.root).split()
+        theirs = ["--invert-grep", f"--grep=^{git_content.KEPT.format('.*')}$"]
+        last = ["log", "--max-count=1", *theirs, "--format=%H %P", "--", *paths]
+        found = run(self.remote, last, cwd=self.root).split()
         if len(found) <= 1:
             raise LabError(
                 f"there is nothing to take back in {self.branch}",

@@ -348,7 +348,7 @@ def _wait(target: Target, version: str, timeout: float, config: Path, pods: Path
         answer = _answer(target.url)
         now = time.monotonic()
         if proving and now > looked + LOOK:
-            progress = _proving(proving, pods, version)
+            progress = _proving(proving, pods, target.image, version)
             looked = time.monotonic()
         if answer == version:
             first, since = first or now, since or now
@@ -366,14 +366,14 @@ def _wait(target: Target, version: str, timeout: float, config: Path, pods: Path
         time.sleep(EVERY)
 
 
-def _proving(environment: Environment, pods: Path, version: str) -> rollout.Progress:
+def _proving(environment: Environment, pods: Path, image: str, version: str) -> rollout.Progress:
     """Return how far a version is that has to prove itself.
 
     Raises:
         LabError: it gets no further by itself.
     """
     try:
-        progress = rollout.look(pods, environment.name)
+        progress = rollout.look(pods, environment.name, image)
     except LabError as error:
         return rollout.Progress(found=error.what, tag="")
     if progress.tag != version:

@@ -12,7 +12,7 @@ from components.core import kube, names
 from components.core.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from lab.live.environments import Environment
@@ -47,38 +47,42 @@ class Progress:
 DONE: Final = Progress(found="", tag="")
 
 
-def look(config: Path, namespace: str, name: str = names.APP) -> Progress:
+def look(config: Path, namespace: str, image: str, name: str = names.APP) -> Progress:
     """Return how far a Rollout is.
 
     Args:
         config: path of the kubeconfig of its cluster.
         namespace: where it is.
+        image: the app's, without a tag.
         name: of it.
 
     Raises:
-        LabError: the cluster does not answer, or has no such Rollout.
+        LabError: the cluster does not answer.
     """
-    return of(
-        kube.get(config, ROLLOUT, namespace=namespace, name=name),
-        lambda run: kube.get(config, ANALYSIS, namespace=namespace, name=run),
-    )
+    found = kube.get(config, ROLLOUT, namespace=namespace)["items"]
+    for each in found:
+        if each["metadata"]["name"] == name:
+            return of(each, image, lambda run: kube.get(config, ANALYSIS, namespace=namespace, name=run))
+    # It is one when what it is set to be is synced.
+    return Progress(found="it is no Rollout yet", tag="")
 
 
-def of(rollout: Mapping[str, Any], analysis: Any) -> Progress:  # noqa: ANN401 - a function of the name of a run
+def of(rollout: Mapping[str, Any], image: str, analysis: Callable[[str], Mapping[str, Any]]) -> Progress:
     """Return how far a Rollout is.
 
     Args:
         rollout: it, as the cluster has it.
+        image: the app's, without a tag.
         analysis: returns an AnalysisRun, by its name.
 
     Raises:
         LabError: the cluster does not say.
     """
     status = rollout.get("status") or {}
-    strategy = rollout["spec"]["strategy"]
+    strategy = rollout["spec"].get("strategy") or {}
     aborted = bool(status.get("abort"))
     paused = any(each["reason"] == "InconclusiveAnalysisRun" for each in status.get("pauseConditions") or [])
-    tag = rollout["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2]
+    tag = _tag(rollout["spec"], image)
     if str(status.get("observedGeneration")) != str(rollout["metadata"]["generation"]):
         return Progress(found="not looked at yet", tag=tag)
     found = _canary(strategy["canary"], status) if "canary" in strategy else _blue_green(status)
@@ -87,8 +91,15 @@ def of(rollout: Mapping[str, Any], analysis: Any) -> Progress:  # noqa: ANN401 -
     named = _run(status)
     lines, asking = _measured(analysis(named)) if named else ([], "")
     if aborted and not lines:
-        lines = [str(status.get("message", ""))]
+        lines = [str(status.get("message") or "it does not say why")]
     return Progress(found=found, tag=tag, aborted=aborted, paused=paused, asking=asking, why=tuple(lines))
+
+
+def _tag(spec: Mapping[str, Any], image: str) -> str:
+    """Return the tag of the app's image; empty where none of its containers runs that."""
+    containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or []
+    found = (str(each.get("image", "")) for each in containers)
+    return next((each.removeprefix(f"{image}:") for each in found if each.startswith(f"{image}:")), "")
 
 
 def _canary(strategy: Mapping[str, Any], status: Mapping[str, Any]) -> str:

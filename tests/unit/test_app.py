@@ -222,6 +222,11 @@ def test_a_request_is_timed() -> None:
     assert 0.12 <= seconds <= took
 
 
+def test_the_memory_of_the_process_is_among_them_where_the_system_tells_it() -> None:
+    told = b"process_resident_memory_bytes" in create_app(alone).test_client().get("/metrics").data
+    assert told is Path("/proc/self/stat").exists()
+
+
 def test_metrics_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 

@@ -82,12 +82,15 @@ def test_a_project_that_allows_more_fails(spec: dict[str, Any], said: str, monke
         "sourceRepos": ["http://git/iot/gitops.git"],
         "destinations": [{"server": "here", "namespace": "dev"}],
         "destination": {"server": "here", "namespace": "dev"},  # the Application's, which is asked for as well
-        "namespaceResourceWhitelist": [{"kind": "Service"}, {"kind": "SealedSecret"}, {"kind": "Deployment"}],
+        "namespaceResourceWhitelist": [
+            {"kind": each} for each in ("Rollout", "Service", "SealedSecret", "Deployment", "AnalysisTemplate")
+        ],
     }
     monkeypatch.setattr(kube, "get", lambda *_, **__: {"spec": good})
     outputs = fakes.outputs("platform")
     dev = environments.find(outputs, "dev")
-    assert defence_platform._project(outputs, Path(), dev) == "Deployment, SealedSecret, Service"  # noqa: SLF001
+    kinds = "AnalysisTemplate, Deployment, Rollout, SealedSecret, Service"
+    assert defence_platform._project(outputs, Path(), dev) == kinds  # noqa: SLF001
     monkeypatch.setattr(kube, "get", lambda *_, **__: {"spec": good | spec})
     with pytest.raises(LabError, match=said):
         defence_platform._project(outputs, Path(), dev)  # noqa: SLF001

@@ -99,16 +99,16 @@ def test_they_are_made_in_the_embedded_git_server_alone() -> None:
 # --- the cluster -----------------------------------------------------------------------------------------------------
 
 
-APP_KINDS = {"Deployment", "Service", "SealedSecret"}
-PROVING_KINDS = APP_KINDS | {"Rollout", "AnalysisTemplate"}
+# Of Rollouts also where there are none: Argo CD would leave one alone that was there before.
+KINDS = {"Deployment", "Service", "SealedSecret", "Rollout", "AnalysisTemplate"}
 
 
 @pytest.mark.parametrize(
     ("name", "server", "kinds"),
     [
-        ("dev", "https://kubernetes.default.svc", APP_KINDS),
-        ("staging", "https://kubernetes.default.svc", PROVING_KINDS),
-        ("prod", "https://k3d-iot-platform-prod-server-0:6443", PROVING_KINDS),
+        ("dev", "https://kubernetes.default.svc", KINDS),
+        ("staging", "https://kubernetes.default.svc", KINDS),
+        ("prod", "https://k3d-iot-platform-prod-server-0:6443", KINDS),
     ],
 )
 def test_an_environment_can_change_its_own_namespace_alone(

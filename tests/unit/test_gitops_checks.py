@@ -93,6 +93,8 @@ PATCH: Final = """patches:
 MISTAKES: Final = [
     ("base/db.yaml", "", SECRET, 2, "Argo CD refuses a Secret; whoever reads Git reads it"),
     ("notes/db.yaml", "", SECRET, 2, "a Secret is in Git; whoever reads Git reads it"),
+    ("notes/db.json", "", '{"kind": "Secret"}', 1, "a Secret is in Git; whoever reads Git reads it"),
+    ("base/kustomization.yaml", "", "resources: deployment.yaml\n", 1, "resources is no list; put a hyphen"),
     ("apps/db.yaml", "", SECRET, 2, "a Secret is no Application, and Argo CD refuses it there; whoever reads Git"),
     (OVERLAY, "images:", "secretGenerator:\n- name: db\nimages:", 7, "it makes a Secret, which Argo CD refuses"),
     (OVERLAY, "images:", "configMapGenerator:\n- name: a\nimages:", 7, "it makes a ConfigMap, which Argo CD refuses"),

@@ -28,7 +28,16 @@ pytestmark = pytest.mark.unit
 
 TESTS: Final = Path(__file__).parent / "rules"
 NAMES: Final = {
-    *("AppOutOfSync", "AppSyncFailed", "AppDegraded", "RolloutAborted", "ErrorRateHigh", "LatencyHigh", "PodRestarts"),
+    *(
+        "AppOutOfSync",
+        "AppSyncFailed",
+        "AppDegraded",
+        "RolloutAborted",
+        "RolloutWaiting",
+        "ErrorRateHigh",
+        "LatencyHigh",
+        "PodRestarts",
+    ),
     *("TargetDown", "VolumeFilling", "NotificationsFailing"),
 }
 RELEASE: Final = "kubernetes:helm.sh/v3:Release"
@@ -340,7 +349,7 @@ def test_nobody_has_rights_but_to_see_pods_where_they_are_asked(made: graph.Grap
     rights = {node.name: [(rule["resources"], rule["verbs"]) for rule in node.inputs["rules"]] for node in roles}
     see = (["pods"], ["get", "list", "watch"])
     assert rights == {
-        **{f"seen-{name}-role": [see] for name in ("argocd", "dev")},
+        **{f"seen-{name}-role": [see] for name in ("argocd", "dev", "rollouts")},
         **{f"seen-prod-{name}-role": [see, (["pods/proxy"], ["get"])] for name in ("prod", "rollouts")},
     }
     assert "iot-cluster-prod" in made.named("seen-prod-prod-role").provider
@@ -348,7 +357,7 @@ def test_nobody_has_rights_but_to_see_pods_where_they_are_asked(made: graph.Grap
     assert found["rbac"] == {"create": False}
     state = found["kube-state-metrics"]
     assert state["rbac"] == {"useClusterRole": False}
-    assert state["namespaces"] == "argocd,dev,monitoring"
+    assert state["namespaces"] == "argo-rollouts,argocd,dev,monitoring"
     assert "secrets" not in state["collectors"]
     kinds = {node.type.rpartition(":")[2] for node in made.nodes if node.name.startswith("monitoring")}
     assert not kinds & {"ClusterRole", "ClusterRoleBinding"}

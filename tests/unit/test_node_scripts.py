@@ -473,6 +473,35 @@ def test_what_argocd_remembers_of_a_cluster_that_was_lost_does_not_end_the_wait(
     assert [next(iter(each)) for each in patches] == ["metadata", "metadata", "metadata", "operation"]
 
 
+NOT_PERMITTED = "resource argoproj.io:Rollout is not permitted in project staging"
+
+
+def gave_up(started: str) -> str:
+    """Return an Application that Argo CD has given up to sync, by when it began to."""
+    operation = {"phase": "Failed", "message": NOT_PERMITTED, "startedAt": started, "syncResult": {"revision": "abc"}}
+    return status("OutOfSync", "Healthy", operationState=operation)
+
+
+def test_what_had_failed_before_what_it_needs_was_there_is_synced_once_more(kubectl: Programs) -> None:
+    before = gave_up("2020-01-01T00:00:00Z")
+    is_so(kubectl, "status", "\n".join([before, before, status("Synced", "Healthy")]))
+    done = wait(kubectl, "30")
+
+    assert done.returncode == 0, done.stderr
+    assert "flask-app is synced once more: it has failed before" in done.stdout
+    (patched,) = [json.loads(line) for line in (kubectl.folder.parent / "patched").read_text().splitlines()]
+    assert patched["operation"]["sync"]["prune"] is True
+
+
+def test_what_fails_now_is_told_and_not_tried_again(kubectl: Programs) -> None:
+    is_so(kubectl, "status", gave_up("2999-01-01T00:00:00Z"))
+    done = wait(kubectl, "2")
+
+    assert done.returncode == 1
+    assert NOT_PERMITTED in done.stderr
+    assert "synced once more" not in done.stdout
+
+
 def test_what_another_cluster_has_ends_the_wait(kubectl: Programs) -> None:
     is_so(kubectl, "status", status("Synced", "Healthy", resources=MADE))
     is_so(kubectl, "there", having("Deployment", "Service"))

@@ -15,6 +15,7 @@ import pytest
 
 from components.core import names, versions
 from components.core.errors import LabError
+from components.gitops import git_content
 from lab.commands import clone, credential, release
 from lab.live import git, releases, stack
 from tests.unit import fakes, repositories
@@ -458,3 +459,14 @@ def test_the_password_is_told_for_its_own_host_only(
     monkeypatch.setattr(sys, "stdin", iter(["protocol=http\n", f"host={host}\n", "\n"]))
     assert credential.run(argparse.Namespace(stack="p3", action=action)) == 0
     assert (PASSWORD in capsys.readouterr().out) is answered
+
+
+def test_what_the_program_has_committed_of_itself_is_not_taken_back(repository: Path) -> None:
+    repositories.commit(repository, {"overlays/prod/more.yaml": "a: 1\n"}, "Run version v2")
+    kept = {"apps/prod.yaml": "a: 1\n", "delivery/canary/analysis.yaml": "a: 1\n"}
+    repositories.commit(repository, kept, git_content.KEPT.format("apps"))
+    source = git.Remote(url=f"file://{repository}", revision="main", path=PATH, username="", password="")
+    with git.cloned(source, 50) as cloned:
+        assert cloned.revert(["overlays/prod", "delivery/canary"]) == 'Revert "Run version v2"'
+        assert (cloned.root / "delivery/canary/analysis.yaml").exists()
+        assert not (cloned.root / "overlays/prod/more.yaml").exists()

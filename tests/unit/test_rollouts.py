@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.core import kube
 from components.core.errors import LabError
 from components.gitops import environments as made_of
 from devtools import graph
+from lab.commands import approve
 from lab.host import paths
 from lab.live import answers, environments, releases, rollout
 from policy import rules
@@ -41,7 +44,8 @@ def test_the_controller_looks_everywhere_and_acts_in_the_environments_that_want_
         each["metadata"]["namespace"]: {what for rule in each["rules"] for what in rule["resources"]}
         for each in roles(made, "Role")
     }
-    assert set(acts) == {"staging", "prod", "argo-rollouts"}
+    # dev, too: what an environment was before has to be taken back as well.
+    assert set(acts) == {"dev", "staging", "prod", "argo-rollouts"}
     assert "replicasets" in acts["prod"]
     assert not {"secrets", "deployments"} & (acts["prod"] | acts["staging"])
 
@@ -139,6 +143,7 @@ def test_more_rights_than_that_break_a_rule(
 
 # --- how far one is --------------------------------------------------------------------------------------------------
 
+IMAGE = "localhost:5001/flask-app"
 STEPS = [{"setWeight": 25}, {"analysis": {}}, {"setWeight": 50}, {"analysis": {}}]
 
 
@@ -148,7 +153,7 @@ def one(status: dict[str, Any], strategy: str = "canary", *, seen: bool = True) 
         "metadata": {"generation": 3},
         "spec": {
             "strategy": {strategy: {"steps": STEPS} if strategy == "canary" else {}},
-            "template": {"spec": {"containers": [{"image": "localhost:5001/flask-app:v2"}]}},
+            "template": {"spec": {"containers": [{"image": "sidecar:1"}, {"image": f"{IMAGE}:v2"}]}},
         },
         "status": {"observedGeneration": "3" if seen else "2", **status},
     }
@@ -170,7 +175,9 @@ RUNS = {"currentStepAnalysisRunStatus": {"name": "a-run", "status": "Running"}}
 
 
 def test_a_canary_says_its_weight_and_step() -> None:
-    progress = rollout.of(one({"phase": "Progressing", "currentStepIndex": 1, "canary": RUNS}), lambda _: run(GOOD))
+    progress = rollout.of(
+        one({"phase": "Progressing", "currentStepIndex": 1, "canary": RUNS}), IMAGE, lambda _: run(GOOD)
+    )
     assert rollout.shown(progress) == "canary at 25 %, step 2 of 4"
     assert progress.tag == "v2"
     assert rollout.stopped(prod(), progress) is None
@@ -178,7 +185,7 @@ def test_a_canary_says_its_weight_and_step() -> None:
 
 def test_a_canary_that_has_failed_says_what_was_measured_and_the_way_back() -> None:
     status = {"phase": "Degraded", "abort": True, "currentStepIndex": 0, "canary": RUNS}
-    progress = rollout.of(one(status), lambda _: run(GOOD, FAILED))
+    progress = rollout.of(one(status), IMAGE, lambda _: run(GOOD, FAILED))
     error = rollout.stopped(prod(), progress)
     assert str(error) == (
         "v2 was given up in prod, and the version before goes on serving. error-share: Failed, it measured [0.31]. "
@@ -189,7 +196,7 @@ def test_a_canary_that_has_failed_says_what_was_measured_and_the_way_back() -> N
 def test_a_canary_that_nobody_asks_pauses_and_says_so() -> None:
     paused = {"pauseConditions": [{"reason": "InconclusiveAnalysisRun"}]}
     status = {"phase": "Paused", "currentStepIndex": 1, "canary": RUNS, **paused}
-    error = rollout.stopped(prod(), rollout.of(one(status), lambda _: run(BLIND)))
+    error = rollout.stopped(prod(), rollout.of(one(status), IMAGE, lambda _: run(BLIND)))
     assert error is not None
     assert "nothing was found out about it" in str(error)
     assert "make approve ENV=prod looks once more" in error.fix
@@ -197,19 +204,53 @@ def test_a_canary_that_nobody_asks_pauses_and_says_so() -> None:
 
 def test_while_prometheus_does_not_answer_a_canary_waits_and_says_so() -> None:
     status = {"phase": "Progressing", "currentStepIndex": 1, "canary": RUNS}
-    progress = rollout.of(one(status), lambda _: run(DOWN))
+    progress = rollout.of(one(status), IMAGE, lambda _: run(DOWN))
     assert rollout.shown(progress) == "canary at 25 %, step 2 of 4, error-share: connection refused"
     assert rollout.stopped(prod(), progress) is None
 
 
 def test_what_a_rollout_says_of_the_version_before_counts_for_nothing() -> None:
-    progress = rollout.of(one({"phase": "Degraded", "abort": True}, seen=False), lambda _: run(FAILED))
+    progress = rollout.of(one({"phase": "Degraded", "abort": True}, seen=False), IMAGE, lambda _: run(FAILED))
     assert rollout.stopped(prod(), progress) is None
     assert progress.found == "not looked at yet"
 
 
+@pytest.mark.parametrize("spec", [{}, {"workloadRef": {"name": "flask-app"}}, {"strategy": {}, "template": {}}])
+def test_a_rollout_of_any_shape_is_looked_at(spec: dict[str, Any]) -> None:
+    it = {"metadata": {"generation": 1}, "spec": spec, "status": {"observedGeneration": "1"}}
+    assert rollout.of(it, IMAGE, lambda _: run()).tag == ""
+
+
+def test_what_is_no_rollout_yet_is_nothing_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kube, "get", lambda *_, **__: {"items": []})
+    progress = rollout.look(Path(), "prod", IMAGE)
+    assert (progress.found, rollout.stopped(prod(), progress)) == ("it is no Rollout yet", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "tag", "head", "action"),
+    [
+        ({"pauseConditions": [{"reason": "InconclusiveAnalysisRun"}]}, "v2", "c1", "resume"),
+        ({"abort": True}, "v2", "c1", "retry"),
+        ({}, "v2", "c1", ""),
+        # Git says another one by now, or has gone on since: what was taken back is not tried again.
+        ({"pauseConditions": [{"reason": "InconclusiveAnalysisRun"}]}, "v1", "c1", ""),
+        ({"abort": True}, "v2", "c2", ""),
+    ],
+)
+def test_approve_looks_once_more_at_what_git_has_by_now_alone(
+    monkeypatch: pytest.MonkeyPatch, status: dict[str, Any], tag: str, head: str, action: str
+) -> None:
+    found = rollout.of(one({"phase": "Paused", **status}), IMAGE, lambda _: run())
+    monkeypatch.setattr(rollout, "look", lambda *_: found)
+    monkeypatch.setattr(approve, "_synced", lambda *_: "c1")
+    monkeypatch.setattr(approve, "_head", lambda *_: head)
+    monkeypatch.setattr(approve, "_version", lambda *_: tag)
+    assert approve._once_more(fakes.outputs("platform"), prod()) == action  # noqa: SLF001 - what it decides
+
+
 def test_one_that_is_done_says_nothing() -> None:
-    assert rollout.shown(rollout.of(one({"phase": "Healthy", "currentStepIndex": 4}), lambda _: run())) == ""
+    assert rollout.shown(rollout.of(one({"phase": "Healthy", "currentStepIndex": 4}), IMAGE, lambda _: run())) == ""
 
 
 @pytest.mark.parametrize(
@@ -221,12 +262,12 @@ def test_one_that_is_done_says_nothing() -> None:
 )
 def test_blue_green_says_where_it_is(selectors: dict[str, str], words: str) -> None:
     status = {"phase": "Progressing", "blueGreen": selectors}
-    assert words in rollout.of(one(status, "blueGreen"), lambda _: run()).found
+    assert words in rollout.of(one(status, "blueGreen"), IMAGE, lambda _: run()).found
 
 
 def test_what_gets_no_further_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     status = {"phase": "Degraded", "abort": True, "currentStepIndex": 0, "canary": RUNS}
-    monkeypatch.setattr(rollout, "look", lambda *_: rollout.of(one(status), lambda _: run(FAILED)))
+    monkeypatch.setattr(rollout, "look", lambda *_: rollout.of(one(status), IMAGE, lambda _: run(FAILED)))
     monkeypatch.setattr(releases, "LOOK", 0.0)
     monkeypatch.setattr(answers, "version", lambda _: "v1")
     target = releases.at(fakes.outputs("platform"), prod())
