@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 LEAVE: Final = "components.gitops.leave_namespace"
 # What Argo CD looks at to say whether an app is healthy, and shows; it changes what Git may bring alone.
-WATCHED: Final = (("apps", "replicasets"), ("", "pods"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices"))
-
-ANALYSES: Final = (("argoproj.io", "analysisruns"),)  # and this, where versions have to prove themselves
+WATCHED: Final = (
+    *(("apps", "replicasets"), ("", "pods"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices")),
+    ("argoproj.io", "analysisruns"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,19 +103,15 @@ class RemoteCluster(pulumi.ComponentResource):
                     )
                     for group, kind in args.kinds
                 ),
-                *(
-                    # What somebody has done about one that pauses.
-                    kubernetes.rbac.v1.PolicyRuleArgs(
-                        api_groups=[group], resources=[f"{kind.lower()}s/status"], verbs=["patch"]
-                    )
-                    for group, kind in PROGRESSIVE[:1]
-                    if (group, kind) in args.kinds
+                # What somebody has done about one that pauses.
+                kubernetes.rbac.v1.PolicyRuleArgs(
+                    api_groups=["argoproj.io"], resources=["rollouts/status"], verbs=["patch"]
                 ),
                 *(
                     kubernetes.rbac.v1.PolicyRuleArgs(
                         api_groups=[group], resources=[resource], verbs=["get", "list", "watch"]
                     )
-                    for group, resource in (*WATCHED, *(ANALYSES if PROGRESSIVE[0] in args.kinds else ()))
+                    for group, resource in WATCHED
                 ),
             ],
             opts=args.cluster.inside(self, depends_on=args.namespaces[namespace]),

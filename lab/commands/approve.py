@@ -38,51 +38,45 @@ def run(args: argparse.Namespace) -> int:
         print(f"{request.title}: {request.url}")
         commit = environments.approve(outputs, request)
         print(f"approved by {target.by} and merged as {commit[: manifest_tags.SHORT]} into {target.branch}")
-    elif action := _once_more(outputs, target):
-        print(f"{target.by} has {target.name} looked at once more")
-        argocd.signed_in(outputs, target.by).act(target.name, rollout.KIND, names.APP, target.name, action)
-        releases.live(releases.at(outputs, target), _version(outputs, target), args.timeout)
-        return 0
-    elif _is_synced(outputs, target):
-        print(f"nothing waits for an approval in {target.name}: it runs what {target.branch} says")
-        return 0
+    elif status := _synced(outputs, target):
+        if action := _once_more(outputs, target):
+            print(f"{target.by} has {target.name} looked at once more")
+            argocd.signed_in(outputs, target.by).act(target.name, rollout.KIND, names.APP, target.name, action)
+            releases.live(releases.at(outputs, target), _version(outputs, target), args.timeout)
+            return 0
+        if application_status.summary(status) == application_status.GOOD:
+            print(f"nothing waits for an approval in {target.name}: it runs what {target.branch} says")
+            return 0
     if target.sync == "manual":
         sync(outputs, target)
     releases.live(releases.at(outputs, target), _version(outputs, target), args.timeout)
     return 0
 
 
+def _synced(outputs: Mapping[str, Any], target: Environment) -> dict[str, Any]:
+    """Return an environment's Application's status when it was synced to what Git has by now; empty otherwise."""
+    with kube.config_file(outputs["kubeconfig"]) as config, git.cloned(environments.remote(outputs, target)) as clone:
+        status = application.status(config, target.name)
+        synced = (status.get("operationState", {}).get("syncResult") or {}).get("revision")
+        return status if synced == clone.head else {}
+
+
 def _once_more(outputs: Mapping[str, Any], target: Environment) -> str:
     """Return what has a version looked at once more that waits there for somebody, or was given up; empty for nothing.
 
-    It has to be the one that Git has by now, and that was synced: what was taken back meanwhile is not tried again.
+    It has to be the one that Git has by now: what was taken back meanwhile is not tried again.
+
+    Args:
+        outputs: the stack's, with secrets.
+        target: an environment that was synced to what Git has.
     """
-    if not target.progressive or _synced(outputs, target) != _head(outputs, target):
+    if not target.progressive:
         return ""
     with kube.config_file(environments.kubeconfig(outputs, target.cluster)) as config:
         progress = rollout.look(config, target.name, outputs["image"])
     if progress.tag != _version(outputs, target):
         return ""
     return "resume" if progress.paused else "retry" if progress.aborted else ""
-
-
-def _synced(outputs: Mapping[str, Any], target: Environment) -> str:
-    """Return the commit that an environment was synced to last."""
-    with kube.config_file(outputs["kubeconfig"]) as config:
-        status = application.status(config, target.name)
-    return str((status.get("operationState", {}).get("syncResult") or {}).get("revision", ""))
-
-
-def _head(outputs: Mapping[str, Any], target: Environment) -> str:
-    with git.cloned(environments.remote(outputs, target)) as clone:
-        return clone.head
-
-
-def _is_synced(outputs: Mapping[str, Any], target: Environment) -> bool:
-    """Say whether Argo CD has nothing to do, of what Git has by now."""
-    with kube.config_file(outputs["kubeconfig"]) as config:
-        good = application_status.summary(application.status(config, target.name)) == application_status.GOOD
-    return good and _synced(outputs, target) == _head(outputs, target)
 
 
 def sync(outputs: Mapping[str, Any], target: Environment) -> None:

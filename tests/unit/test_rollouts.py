@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from components.gitops import environments as made_of
 from devtools import graph
 from lab.commands import approve
 from lab.host import paths
-from lab.live import answers, environments, releases, rollout
+from lab.live import answers, application, environments, git, releases, rollout
 from policy import rules
 from tests.unit import fakes
 
@@ -243,10 +245,13 @@ def test_approve_looks_once_more_at_what_git_has_by_now_alone(
 ) -> None:
     found = rollout.of(one({"phase": "Paused", **status}), IMAGE, lambda _: run())
     monkeypatch.setattr(rollout, "look", lambda *_: found)
-    monkeypatch.setattr(approve, "_synced", lambda *_: "c1")
-    monkeypatch.setattr(approve, "_head", lambda *_: head)
+    status_ = {"operationState": {"syncResult": {"revision": "c1"}}}
+    monkeypatch.setattr(application, "status", lambda *_: status_)
+    monkeypatch.setattr(git, "cloned", lambda *_: nullcontext(SimpleNamespace(head=head)))
     monkeypatch.setattr(approve, "_version", lambda *_: tag)
-    assert approve._once_more(fakes.outputs("platform"), prod()) == action  # noqa: SLF001 - what it decides
+    outputs = fakes.outputs("platform")
+    synced = approve._synced(outputs, prod())  # noqa: SLF001 - what it decides, and by what
+    assert (approve._once_more(outputs, prod()) if synced else "") == action  # noqa: SLF001 - as above
 
 
 def test_one_that_is_done_says_nothing() -> None:
