@@ -18,7 +18,7 @@ import yaml
 
 from components.core import versions
 from components.docker.container import PROJECT_LABEL
-from lab.host import chart
+from lab.host import chart, paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +147,17 @@ class Lab:
         """Return an object of the cluster."""
         found: dict[str, Any] = json.loads(self.kubectl("-n", namespace, "get", kind, name, "-o", "json"))
         return found
+
+
+def missing(*images: str, charts: tuple[versions.Chart, ...] = ()) -> list[str]:
+    """Return what can't be had here of some images and charts: offline, what nobody has brought."""
+    if not paths.offline():
+        return []
+    here = ["docker", "image", "inspect"]
+    return [
+        *(each.archive for each in charts if not (chart.offline(each) or chart.is_kept(each))),
+        *(each for each in images if subprocess.run([*here, each], capture_output=True, check=False).returncode),
+    ]
 
 
 def answer(url: str, *, data: str | None = None, **headers: str) -> tuple[int, str]:

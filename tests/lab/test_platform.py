@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,10 +19,9 @@ from components.core.errors import LabError
 from components.gitops.environments import CI, DEVELOPER, RELEASER, VIEWER
 from components.k3d import volumes
 from lab.commands.test import OFFLINE
-from lab.host import chart, paths
 from lab.live import argocd, environments, git, pipeline, sealing
 from tests.lab import reader
-from tests.lab.lab import Lab, answer, docker_things, eventually, left
+from tests.lab.lab import Lab, answer, docker_things, eventually, left, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,13 +101,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
 
 def sealed() -> bool:
     """Tell whether what reads sealed secrets can be had: without it, the rest is tried all the same."""
-    wanted = versions.SEALED_SECRETS_CHART
-    if not paths.offline():
-        return True
-    image = subprocess.run(
-        ["docker", "image", "inspect", versions.SEALED_SECRETS_IMAGE], capture_output=True, check=False
-    )
-    return image.returncode == 0 and bool(chart.offline(wanted) or chart.is_kept(wanted))
+    return not missing(versions.SEALED_SECRETS_IMAGE, charts=(versions.SEALED_SECRETS_CHART,))
 
 
 needs_sealed = pytest.mark.skipif(not sealed(), reason=f"{OFFLINE}: {versions.SEALED_SECRETS_IMAGE} and its chart")

@@ -20,9 +20,8 @@ from components.core import versions
 from components.docker.image import package_index
 from components.k3d import volumes
 from lab.commands.test import OFFLINE
-from lab.host import chart, paths
 from lab.live import argocd
-from tests.lab.lab import Lab, answer, docker_things, eventually, left
+from tests.lab.lab import Lab, answer, docker_things, eventually, left, missing
 from tests.lab.load import Load
 
 if TYPE_CHECKING:
@@ -72,22 +71,11 @@ FIRES: Final = 120.0  # seconds until an alert has reached its receiver: it is a
 RESOLVES: Final = 420.0  # and until the receiver knows that it is over, which is told with the next group
 
 
-def missing() -> list[str]:
-    """Return what can't be had here of what this takes."""
-    if not paths.offline():
-        return []
-    charts = (versions.ROLLOUTS_CHART, versions.PROMETHEUS_CHART)
-    found = [each.archive for each in charts if not (chart.offline(each) or chart.is_kept(each))]
-    here = ["docker", "image", "inspect"]
-    return found + [
-        each for each in NEEDED if subprocess.run([*here, each], capture_output=True, check=False).returncode
-    ]
-
-
+MISSING: Final = missing(*NEEDED, charts=(versions.ROLLOUTS_CHART, versions.PROMETHEUS_CHART))
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.k3d,
-    pytest.mark.skipif(bool(missing()), reason=f"{OFFLINE}: {', '.join(missing())}"),
+    pytest.mark.skipif(bool(MISSING), reason=f"{OFFLINE}: {', '.join(MISSING)}"),
 ]
 
 

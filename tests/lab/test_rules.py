@@ -16,6 +16,7 @@ from components.monitoring import alerting
 from devtools import graph
 from lab.commands.test import OFFLINE
 from lab.host import paths
+from tests.lab.lab import missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,15 +32,9 @@ ENVIRONMENTS: Final = {
 }
 
 
-def there(image: str) -> bool:
-    """Tell whether an image can be had."""
-    found = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
-    return not paths.offline() or found.returncode == 0
-
-
 def run(image: str, tool: str, mounts: Mapping[Path, str], *arguments: str) -> str:
     """Run a tool of an image without a network, and return what it says; an error is one of the test."""
-    if not there(image):
+    if missing(image):
         pytest.skip(f"{OFFLINE}: {image}")
     volumes = [f"--volume={here}:{at}:ro" for here, at in mounts.items()]
     command = ["docker", "run", "--rm", "--network=none", f"--user={os.getuid()}", f"--entrypoint={tool}", *volumes]
