@@ -340,7 +340,7 @@ def wait(target: Target, version: str, timeout: float, config: Path) -> tuple[fl
 def _wait(target: Target, version: str, timeout: float, config: Path, pods: Path) -> tuple[float, float]:
     begin = looked = time.monotonic()
     remind = begin + REMIND
-    first = since = None
+    first = since = other = stopped = None
     proving = target.environment if target.environment and target.environment.progressive else None
     # At a quarter of the pods it is by chance alone that nothing but the new version answers for a moment.
     progress = rollout.Progress(found="it is not looked at yet", tag="") if proving else rollout.DONE
@@ -348,17 +348,20 @@ def _wait(target: Target, version: str, timeout: float, config: Path, pods: Path
         answer = _answer(target.url)
         now = time.monotonic()
         if proving and now > looked + LOOK:
-            progress = _proving(proving, pods, target.image, version)
+            progress, stopped = _proving(proving, pods, target.image, version)
             looked = time.monotonic()
         if answer == version:
-            first, since = first or now, since or now
+            first, since, other = first or now, since or now, None
             if now - since >= STEADY and not progress.found:
                 return first, since
         else:
-            since = None
+            since, other = None, other or now
+        # What was given up is over when the pods that had it are gone, and nobody is answered by one.
+        if stopped and (progress.paused or (not progress.left and other and now - other >= STEADY)):
+            raise stopped
         if since is None or progress.found:
             if now - begin > timeout:
-                raise _too_late(target, version, timeout, answer, config)
+                raise stopped or _too_late(target, version, timeout, answer, config)
             if now > remind:
                 how = f" ({rollout.shown(progress)})" if progress.found else ""
                 say(f"waiting for {target.url} to say {version}, since {now - begin:.0f} s; now: {answer}{how}")
@@ -366,21 +369,17 @@ def _wait(target: Target, version: str, timeout: float, config: Path, pods: Path
         time.sleep(EVERY)
 
 
-def _proving(environment: Environment, pods: Path, image: str, version: str) -> rollout.Progress:
-    """Return how far a version is that has to prove itself.
-
-    Raises:
-        LabError: it gets no further by itself.
-    """
+def _proving(
+    environment: Environment, pods: Path, image: str, version: str
+) -> tuple[rollout.Progress, LabError | None]:
+    """Return how far a version is that has to prove itself, and why it gets no further by itself."""
     try:
         progress = rollout.look(pods, environment.name, image)
     except LabError as error:
-        return rollout.Progress(found=error.what, tag="")
+        return rollout.Progress(found=error.what, tag=""), None
     if progress.tag != version:
-        return rollout.Progress(found="it is not there yet", tag="")
-    if stopped := rollout.stopped(environment, progress):
-        raise stopped
-    return progress
+        return rollout.Progress(found="it is not there yet", tag=""), None
+    return progress, rollout.stopped(environment, progress)
 
 
 def _too_late(target: Target, version: str, timeout: float, answer: str, config: Path) -> LabError:

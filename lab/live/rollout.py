@@ -32,6 +32,7 @@ class Progress:
         tag: of the app's image that it is about.
         aborted: whether the new version was given up, and the one before goes on serving.
         paused: whether it waits for somebody, because nothing was found out about the new version.
+        left: how many pods of a version that was given up are still asked.
         asking: why what is asked about it does not answer; empty while it does.
         why: what was found out, a line each.
     """
@@ -40,6 +41,7 @@ class Progress:
     tag: str
     aborted: bool = False
     paused: bool = False
+    left: int = 0
     asking: str = ""
     why: tuple[str, ...] = ()
 
@@ -92,7 +94,9 @@ def of(rollout: Mapping[str, Any], image: str, analysis: Callable[[str], Mapping
     lines, asking = _measured(analysis(named)) if named else ([], "")
     if aborted and not lines:
         lines = [str(status.get("message") or "it does not say why")]
-    return Progress(found=found, tag=tag, aborted=aborted, paused=paused, asking=asking, why=tuple(lines))
+    # The new version of blue-green is asked by nobody until it has taken over.
+    left = int(status.get("updatedReplicas") or 0) if aborted and "canary" in strategy else 0
+    return Progress(found=found, tag=tag, aborted=aborted, paused=paused, left=left, asking=asking, why=tuple(lines))
 
 
 def _tag(spec: Mapping[str, Any], image: str) -> str:

@@ -280,5 +280,33 @@ def test_what_gets_no_further_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> 
         releases.live(target, "v2", 5.0)
 
 
+def test_what_was_given_up_is_over_when_its_pods_are_gone_and_nobody_is_answered_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status = {"phase": "Degraded", "abort": True, "currentStepIndex": 0, "canary": RUNS}
+    left, said = iter([2, 1, 0]), iter(["v1", "v2", "v1", "v1", "v2"])
+    seen: list[str] = []
+
+    def look(*_: object) -> rollout.Progress:
+        seen.append("pods")
+        return rollout.of(one({**status, "updatedReplicas": next(left, 0)}), IMAGE, lambda _: run(FAILED))
+
+    def version(_: object) -> str:
+        seen.append(next(said, "v1"))
+        return seen[-1]
+
+    monkeypatch.setattr(rollout, "look", look)
+    monkeypatch.setattr(answers, "version", version)
+    monkeypatch.setattr(releases, "LOOK", 0.0)
+    monkeypatch.setattr(releases, "EVERY", 0.0)
+    monkeypatch.setattr(releases, "STEADY", 0.05)
+    target = releases.at(fakes.outputs("platform"), prod())
+    with pytest.raises(LabError, match=r"^v2 was given up in prod"):
+        releases.live(target, "v2", 5.0)
+    assert seen.count("pods") > 3
+    assert "v2" not in seen[-3:]
+    assert seen.count("v2") == 2
+
+
 def prod() -> environments.Environment:
     return environments.find(fakes.outputs("platform"), "prod")
