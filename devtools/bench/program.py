@@ -173,10 +173,10 @@ def check(stacks: Sequence[str]) -> None:
         LabError: says what is missing or in the way.
     """
     local.prepare()
-    wanted = needs.of(stacks[0])
-    needs.host(wanted)
-    needs.fetch(wanted)
     for each in stacks:
+        wanted = needs.of(each)
+        needs.host(wanted)
+        needs.fetch(wanted)
         if local.states().get(each):
             raise LabError(
                 f"the stack {each} is up",
