@@ -130,6 +130,10 @@ test: ## every tier of tests whose tools are here
 lint: ## ruff, mypy, shellcheck, yamllint
 	@$(READY) dev && $(LAB) lint
 
+.PHONY: faults
+faults: ## break the labs in every way, and write down what is seen and lost; ARGS=--quick takes minutes
+	@$(READY) dev && $(LAB) faults $(ARGS)
+
 .PHONY: bench
 bench: ## measure p3 against a plain script, or the platform against p3
 	@$(READY) dev && $(LAB) bench $(STACK) $(ARGS)

@@ -46,4 +46,5 @@ EXCEPTIONS: Final = {
     ("devtools/bench", "lab/live"): "it measures a stack that is up",
     ("devtools/bench", "tests/lab"): "it brings machines up as the lab tests do, and is run by hand",
     ("lab/commands/test", "lab/commands/lint"): "the first tier runs the linters, too",
+    ("lab/commands/faults", "lab/commands/test"): "what breaks something is a test, with the same needs",
 }

@@ -18,12 +18,29 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from components.docker.container import PROJECT_LABEL
+from tests.lab import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Where pytest makes the folders that the copies of the project are in.
 COPIES: Final = Path(tempfile.gettempdir()).resolve() / f"pytest-of-{getpass.getuser()}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:  # noqa: ANN401 - pytest's own
+    """Take down what a test that breaks something has seen."""
+    faults.SAID.clear()
+    held = False
+    try:
+        result = yield
+        for mark in item.iter_markers("fault"):
+            faults.hold(mark, faults.SAID)
+        held = True
+    finally:
+        for mark in item.iter_markers("fault"):
+            faults.take_down(mark, faults.SAID, item, held=held)
+    return result
 
 
 @pytest.fixture(scope="session", autouse=True)

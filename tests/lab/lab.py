@@ -18,7 +18,9 @@ import yaml
 
 from components.core import versions
 from components.docker.container import PROJECT_LABEL
+from lab.commands.faults import BY_ITSELF
 from lab.host import chart, paths
+from tests.lab import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +104,7 @@ class Lab:
         self, *command: str, timeout: float = UP, check: bool = True, given: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a program in the copy, and type what it is given; show what it printed when it fails."""
+        begin = time.monotonic()
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -111,6 +114,10 @@ class Lab:
             timeout=timeout,
             check=False,
             input=given,
+        )
+        took = time.monotonic() - begin
+        faults.SAID.append(
+            faults.Said(line=faults.typed(command), code=done.returncode, seconds=took, text=done.stdout + done.stderr)
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} -> {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -180,10 +187,11 @@ def answer(url: str, *, data: str | None = None, **headers: str) -> tuple[int, s
 
 def eventually(what: str, holds: Callable[[], bool], state: Callable[[], str], seconds: float = SOON) -> None:
     """Wait until something holds; fail with the state that it is in after the given time."""
-    end = time.monotonic() + seconds
+    begin = time.monotonic()
     while not holds():
-        assert time.monotonic() < end, f"{what} did not come true within {seconds:.0f} s; now: {state()}"
+        assert time.monotonic() < begin + seconds, f"{what} did not come true within {seconds:.0f} s; now: {state()}"
         time.sleep(0.5)
+    faults.SAID.append(faults.Said(line=BY_ITSELF, code=0, seconds=time.monotonic() - begin))
 
 
 def docker_things(*words: str) -> dict[str, set[str]]:

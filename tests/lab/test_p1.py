@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.lab import machines, reader
+from tests.lab.faults import fault
 from tests.lab.lab import Lab, eventually
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def test_another_size_keeps_the_machine_and_the_cluster(lab: Lab) -> None:
     assert failures(lab) == []
 
 
+@fault("world", "p1: the agent's machine", when="is halted", saw="testSW: Vagrant runs it", out="pulumi up")
 def test_a_halted_machine_fails_the_check_and_is_started_by_the_next_up(lab: Lab) -> None:
     machines.vagrant(lab, "testSW", "halt", "--force")
     assert "testSW: Vagrant runs it" in failures(lab)
@@ -154,6 +156,7 @@ def test_a_halted_machine_fails_the_check_and_is_started_by_the_next_up(lab: Lab
     eventually("every point holds", lambda: holds(lab), lambda: str(failures(lab)))
 
 
+@fault("world", "p1: the agent's machine", when="is destroyed by hand", saw="replace", out="pulumi up")
 def test_a_machine_destroyed_by_hand_is_made_again_and_joins(lab: Lab) -> None:
     machines.vagrant(lab, "testSW", "destroy", "--force")
     assert "replace" in lab.pulumi("preview")
@@ -161,6 +164,7 @@ def test_a_machine_destroyed_by_hand_is_made_again_and_joins(lab: Lab) -> None:
     assert machines.nodes(lab) == BOTH
 
 
+@fault("world", "p1: the server's machine", when="is destroyed by hand", saw="", out="pulumi up")
 def test_a_lost_server_is_made_again_and_its_agent_joins_the_new_one(lab: Lab) -> None:
     agent = vm(lab, "agent1-machine-vm")
     machines.vagrant(lab, "testS", "destroy", "--force")
@@ -169,6 +173,9 @@ def test_a_lost_server_is_made_again_and_its_agent_joins_the_new_one(lab: Lab) -
     assert machines.nodes(lab) == BOTH
 
 
+@fault(
+    "killed", "p1: `pulumi up`", when="SIGKILL of every process, while Vagrant makes a machine", saw="", out="pulumi up"
+)
 def test_an_interrupted_up_is_repaired_by_the_next_one(lab: Lab) -> None:
     lab.set("agents", 2)
     described = lab.folder / ".lab/run/p1/testSW2/machine.json"
@@ -215,6 +222,7 @@ def test_an_agent_that_is_not_wanted_any_more_leaves_the_cluster(lab: Lab) -> No
     assert not (lab.folder / ".lab/run/p1/testSW2").exists()
 
 
+@fault("world", "p1: both machines", when="are destroyed by hand before `pulumi destroy`", saw="", out="pulumi destroy")
 def test_a_destroy_after_the_machines_are_gone_leaves_nothing(lab: Lab, before: dict[str, set[str]]) -> None:
     for machine in ("testS", "testSW"):
         machines.vagrant(lab, machine, "destroy", "--force")

@@ -12,6 +12,7 @@ import pytest
 
 from components.web import answers
 from tests.lab import machines, reader
+from tests.lab.faults import fault
 from tests.lab.lab import Lab, answer, eventually
 from tests.lab.load import Load
 
@@ -111,6 +112,7 @@ def test_a_second_up_changes_nothing(lab: Lab) -> None:
     assert not any(word in said for word in (" created", " updated", " replaced", " deleted")), said
 
 
+@fault("world", "p2: a rule of the Ingress", when="is deleted by hand", saw="", out="pulumi up")
 def test_the_check_fails_when_something_is_broken(lab: Lab) -> None:
     lab.kubectl("-n", "web", "scale", "deployment/app2", "--replicas=1")
     eventually("one pod", lambda: len(failures(lab)) == 2, lambda: str(failures(lab)))
@@ -146,6 +148,7 @@ def test_a_fourth_app_is_one_entry(lab: Lab) -> None:
     assert answers.ask(SERVER, "any-other.org")["app"] == "app3"
 
 
+@fault("world", "p2: the machine", when="is destroyed by hand", saw="", out="pulumi up")
 def test_a_lost_machine_comes_back_with_everything_on_it(lab: Lab) -> None:
     machines.vagrant(lab, "testS", "destroy", "--force")
     lab.pulumi("up", "--skip-preview")

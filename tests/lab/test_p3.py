@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from components.core import versions
+from lab.commands.faults import BY_ITSELF
 from tests.lab import cluster, reader
 from tests.lab.cluster import CLUSTER, GIT, NODE, OTHER, message, wait_settled
+from tests.lab.faults import fault
 from tests.lab.lab import Lab, answer, eventually
 
 if TYPE_CHECKING:
@@ -167,6 +169,7 @@ def test_git_revert_brings_the_earlier_version_back(lab: Lab, tmp_path: Path) ->
     wait_settled(lab)
 
 
+@fault("world", "p3: the Deployment", when="is scaled by hand", saw="", out=BY_ITSELF)
 def test_a_scaled_deployment_is_healed(lab: Lab) -> None:
     lab.kubectl("-n", "dev", "scale", "deployment/flask-app", "--replicas=3")
 
@@ -177,6 +180,7 @@ def test_a_scaled_deployment_is_healed(lab: Lab) -> None:
     wait_settled(lab)
 
 
+@fault("world", "p3: the Service", when="is deleted by hand", saw="", out=BY_ITSELF)
 def test_a_deleted_service_comes_back(lab: Lab) -> None:
     lab.kubectl("-n", "dev", "delete", "service", "flask-app")
     cluster.answers("v1")
@@ -258,6 +262,7 @@ def test_status_says_that_all_is_well_and_check_agrees(lab: Lab) -> None:
     assert "v1" in said
 
 
+@fault("world", "p3: the node", when="is stopped by hand", saw="update", out="pulumi up")
 def test_a_cluster_that_is_stopped_is_started(lab: Lab) -> None:
     lab.run("docker", "stop", "--time=1", NODE)
     assert "update" in lab.pulumi("preview")
@@ -265,6 +270,7 @@ def test_a_cluster_that_is_stopped_is_started(lab: Lab) -> None:
     cluster.answers("v1")
 
 
+@fault("world", "p3: the cluster", when="is deleted by hand", saw="replace", out="pulumi up")
 def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up_in_the_version_that_git_has(
     lab: Lab,
 ) -> None:
@@ -281,6 +287,13 @@ def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up_in_
     assert "unchanged" in lab.pulumi("up", "--skip-preview")
 
 
+@fault(
+    "world",
+    "p3: the cluster, Git's container, the app's images, and those that the node keeps",
+    when="are deleted by hand or damaged",
+    saw="did not come up with the images that its nodes had kept",
+    out="pulumi up",
+)
 def test_refresh_notices_what_is_lost_too_and_up_rebuilds_although_the_nodes_images_are_damaged(lab: Lab) -> None:
     pushed = cluster.head(lab)
     lab.run("k3d", "cluster", "delete", CLUSTER)
@@ -296,6 +309,7 @@ def test_refresh_notices_what_is_lost_too_and_up_rebuilds_although_the_nodes_ima
     assert cluster.head(lab) == pushed
 
 
+@fault("killed", "p3: the node", when="in the middle of an import", saw="", out="pulumi up")
 def test_a_node_that_was_killed_in_the_middle_of_an_import_is_made_again(lab: Lab) -> None:
     lab.run("k3d", "cluster", "delete", CLUSTER)
     lab.run("docker", "volume", "rm", cluster.VOLUME)
@@ -314,6 +328,7 @@ def test_a_node_that_was_killed_in_the_middle_of_an_import_is_made_again(lab: La
     cluster.answers("v2")
 
 
+@fault("world", "p3: Git's container", when="is deleted by hand", saw="update", out="pulumi up")
 def test_a_lost_git_container_comes_back_with_what_was_pushed(lab: Lab) -> None:
     pushed = cluster.head(lab)
     lab.run("docker", "rm", "--force", GIT)
@@ -325,6 +340,14 @@ def test_a_lost_git_container_comes_back_with_what_was_pushed(lab: Lab) -> None:
     assert message() == "v1"
 
 
+@fault(
+    "world",
+    "p3: Git's container and volume",
+    when="are deleted by hand",
+    saw="update",
+    out="pulumi up",
+    lost="what was pushed since the last `make destroy` kept it",
+)
 def test_a_lost_volume_of_git_is_filled_anew(lab: Lab) -> None:
     lab.run("docker", "rm", "--force", GIT)
     lab.run("docker", "volume", "rm", GIT)
@@ -436,6 +459,13 @@ def test_a_run_that_was_killed_is_gone_on_with(lab: Lab) -> None:
     cluster.answers("v2")
 
 
+@fault(
+    "host",
+    "p3: a cluster with its name",
+    when="is there",
+    saw="this project did not make it",
+    out="docker rm",
+)
 def test_a_foreign_cluster_of_that_name_is_left_alone(lab: Lab) -> None:
     lab.run("k3d", "cluster", "delete", CLUSTER)
     lab.run(
@@ -462,6 +492,13 @@ def test_a_foreign_cluster_of_that_name_is_left_alone(lab: Lab) -> None:
         lab.run("docker", "rm", "--force", NODE)
 
 
+@fault(
+    "host",
+    "p3: a container with the name of Git's",
+    when="is there",
+    saw="is here already, and this project did not make it",
+    out="docker rm",
+)
 def test_a_foreign_container_with_the_name_of_git_is_left_alone(lab: Lab) -> None:
     lab.run("docker", "rm", "--force", GIT)
     lab.run("docker", "run", "--detach", "--name", GIT, "--entrypoint", "sleep", "python:3.13-slim", "600")
@@ -491,6 +528,7 @@ def test_what_was_pushed_outlives_destroy(lab: Lab, before: dict[str, set[str]])
     cluster.answers("v2")
 
 
+@fault("world", "p3: the cluster", when="is deleted before `make destroy`", saw="", out="make destroy")
 def test_destroy_with_the_cluster_gone_leaves_nothing_and_can_be_repeated(
     lab: Lab, before: dict[str, set[str]]
 ) -> None:

@@ -1,0 +1,225 @@
+"""A host that is not as it should be: what is wrong is said before anything is made, and what only looks odd works.
+
+What is refused needs no lab that is up; the rest is one lab in surroundings that are odd in every way at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from components.core import versions
+from lab.host import chart
+from tests.lab import cluster
+from tests.lab.faults import fault
+from tests.lab.lab import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.lab, pytest.mark.k3d]
+
+NOWHERE: Final = "http://127.0.0.1:9"  # nothing listens on the port of the discard protocol
+PORTS: Final = {
+    key: value if isinstance(value, int) else value[0] for key, value in cluster.SETTINGS.items() if "ort" in key
+}
+
+
+@pytest.fixture(scope="module")
+def before() -> Iterator[dict[str, set[str]]]:
+    """Return what Docker has before anything is brought up."""
+    with cluster.alone():
+        yield cluster.there()
+
+
+def make(folder: Path) -> Lab:
+    """Make a lab with the project's own backend, as users have it."""
+    made = Lab(folder, "p3", cluster.SETTINGS)
+    made.use_kept_chart()
+    del made.env["PULUMI_BACKEND_URL"]
+    return made
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
+    """Make a lab that is never to come up as long as something is wrong."""
+    made = make(tmp_path_factory.mktemp("refused"))
+    yield made
+    cluster.remove(made)
+    assert cluster.left(before) == {}
+
+
+@pytest.fixture
+def nothing_made(before: dict[str, set[str]]) -> Iterator[None]:
+    """See that Docker has what it had."""
+    yield
+    assert cluster.left(before) == {}
+
+
+def refuses(lab: Lab, command: str = "up") -> str:
+    """Run a command that has to say what is wrong, and return what it says."""
+    done = lab.command(command, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0, said
+    assert "Traceback" not in said
+    return said
+
+
+def goes_on(lab: Lab) -> None:
+    """See that nothing stands in the way any more, without waiting for all of it to come up."""
+    lab.command("preview")
+
+
+@pytest.mark.usefixtures("nothing_made")
+@pytest.mark.parametrize(("key", "port"), PORTS.items())
+@fault("host", "a port: `{key}`", when="something listens there", saw="Port ... is taken", out="make preview")
+def test_a_port_that_is_taken_is_named(refused: Lab, key: str, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        said = refuses(refused)
+    assert f"Port {port} of 127.0.0.1 is taken" in said, key
+    goes_on(refused)
+
+
+@pytest.mark.usefixtures("nothing_made")
+@fault("host", "the Docker engine", when="it does not run", saw="Docker engine is not running", out="make preview")
+def test_a_docker_engine_that_does_not_run_is_said_first(refused: Lab, tmp_path: Path) -> None:
+    known, refused.env = refused.env, refused.env | {"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}
+    refuses(refused)
+    refused.env = known
+    goes_on(refused)
+
+
+@pytest.mark.usefixtures("nothing_made")
+@fault("host", "the chart's archive", when="it was cut in half", saw="is no Helm chart", out="make preview")
+def test_a_chart_that_was_cut_in_half_is_said(refused: Lab, tmp_path: Path) -> None:
+    wanted = versions.ARGOCD_CHART
+    good = next(path for path in (chart.kept(wanted), chart.offline(wanted)) if path and path.is_file())
+    half = tmp_path / wanted.archive
+    half.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    refused.set(wanted.setting, str(half))
+    refuses(refused)
+    refused.set(wanted.setting, str(good))
+    goes_on(refused)
+
+
+@pytest.mark.usefixtures("nothing_made")
+@fault("host", "the passphrase", when="another one is set", saw="incorrect passphrase", out="make preview")
+def test_another_passphrase_is_said(refused: Lab) -> None:
+    refused.run("pulumi", "config", "set", "--stack", "p3", "--secret", "iot:gitPassword", given="secret")
+    known, refused.env = refused.env, refused.env | {"PULUMI_CONFIG_PASSPHRASE": "another"}
+    refuses(refused)
+    refused.env = known
+    refused.run("pulumi", "config", "rm", "--stack", "p3", "iot:gitPassword")
+    goes_on(refused)
+
+
+@pytest.mark.usefixtures("nothing_made")
+@fault("host", "the state", when="a newer version of the project has written it", saw="newer", out="make preview")
+def test_a_state_of_a_newer_version_is_left_alone(refused: Lab) -> None:
+    refused.command("preview")
+    (file,) = (refused.folder / ".lab" / "state").glob(".pulumi/stacks/*/p3.json")
+    good = file.read_text(encoding="utf-8")
+    newer = json.loads(good)
+    newer["version"] = 99
+    file.write_text(json.dumps(newer), encoding="utf-8")
+    refuses(refused)
+    assert json.loads(file.read_text(encoding="utf-8")) == newer
+    file.write_text(good, encoding="utf-8")
+    goes_on(refused)
+
+
+@pytest.fixture
+def small(refused: Lab) -> Iterator[Path]:
+    """Have the state on a disk that is full."""
+    folder = refused.folder / ".lab" / "state"
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this user may not mount a small disk")
+    try:
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
+        room = shutil.disk_usage(folder).free
+        (folder / "full").write_bytes(b"0" * room)
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+        shutil.rmtree(kept)
+
+
+@pytest.mark.usefixtures("nothing_made")
+@fault("host", "the disk with the state", when="it is full", saw="no space left on device", out="make preview")
+def test_a_full_disk_is_said(refused: Lab, small: Path) -> None:
+    refuses(refused)
+    (small / "full").unlink()
+    goes_on(refused)
+
+
+# --- what only looks odd ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
+    """Make a lab in a folder with a space and letters that are not ASCII, in surroundings that fit nothing."""
+    folder = tmp_path_factory.mktemp("odd") / "Zoë's Übung 1"
+    folder.mkdir()
+    made = make(folder)
+    # Nobody can make a folder there, not even root.
+    home = folder / "file" / "home"
+    home.parent.touch()
+    theirs = folder / "kubeconfig"
+    theirs.write_text("apiVersion: v1\nkind: Config\ncurrent-context: theirs\n", encoding="utf-8")
+    made.env |= {
+        "HOME": str(home),
+        "KUBECONFIG": str(theirs),
+        "LC_ALL": "C",
+        "LANG": "C",
+        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), NOWHERE),
+    }
+    yield made
+    cluster.remove(made)
+
+
+@pytest.fixture
+def masked() -> Iterator[None]:
+    """Have new files belong to their owner alone."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("masked")
+@fault(
+    "host",
+    "nothing: a path with a space and `ë`, locale C, umask 077, a HOME that can't be, a proxy that does not "
+    "answer, a KUBECONFIG of something else, another working directory",
+    when="at once",
+    saw="Synced and Healthy",
+    out="make -C",
+)
+def test_surroundings_that_are_only_odd_do_no_harm(odd: Lab, tmp_path: Path) -> None:
+    theirs = Path(odd.env["KUBECONFIG"])
+    content = theirs.read_bytes()
+    folder, odd.folder = odd.folder, tmp_path
+    odd.run("make", "-C", str(folder), "status", check=False)
+    odd.run("make", "-C", str(folder), "up")
+    odd.folder = folder
+    cluster.answers("v1")
+    assert "Synced and Healthy" in odd.command("status").stdout
+    odd.command("release", "v2")
+    cluster.answers("v2")
+    assert theirs.read_bytes() == content
+
+
+def test_and_are_left_as_they_were(odd: Lab, before: dict[str, set[str]]) -> None:
+    content = Path(odd.env["KUBECONFIG"]).read_bytes()
+    odd.command("destroy")
+    assert cluster.left(before) == {}
+    assert Path(odd.env["KUBECONFIG"]).read_bytes() == content
