@@ -95,8 +95,12 @@ def of(outputs: Mapping[str, Any]) -> list[Line]:
             asked += [partial(environment, outputs, config, each) for each in found]
         elif "git" in outputs:
             names += ["application", "git", "app"]
-            name, _ = application.of(outputs)
-            asked += [lambda: in_argocd(config, name), lambda: in_git(outputs), lambda: running(outputs["appUrl"])]
+            name, namespace = application.of(outputs)
+            asked += [
+                lambda: in_argocd(config, name, namespace),
+                lambda: in_git(outputs),
+                lambda: running(outputs["appUrl"]),
+            ]
         if "ci" in outputs:
             names.append("ci")
             asked.append(lambda: last_run(outputs))
@@ -195,6 +199,9 @@ def environment(outputs: Mapping[str, Any], config: Path, which: Environment) ->
     if stopped:
         ok, fix, problems = False, stopped.fix, [*problems, f"{stopped.what} ({stopped.why})"]
     said = problems if stopped else [*problems, *application_status.unwell(status)]
+    if not healthy and not stopped:
+        with kube.config_file(environments.kubeconfig(outputs, which.cluster)) as pods:
+            said += application.pods_unwell(pods, which.name)
     more = "; ".join([found + waits, *said, *([f"Git has {wanted}"] if version != wanted and not pending else [])])
     return Line(name=which.name, ok=(ok or pending) and not stopped, found=more, fix=fix, value=version)
 
@@ -233,13 +240,15 @@ def alerts(outputs: Mapping[str, Any], config: Path) -> Line:
     return Line(name="alerts", ok=ok, found="; ".join([found, *watch.problems]) + more, fix="" if ok else MORE)
 
 
-def in_argocd(config: Path, name: str) -> Line:
-    """Tell where an Application is, and at which commit."""
+def in_argocd(config: Path, name: str, namespace: str) -> Line:
+    """Tell where an Application is, at which commit, and what its pods wait for."""
     found = application.status(config, name)
     state, commit = application_status.summary(found), found.get("sync", {}).get("revision", "")
     problems = application_status.problems(found)
     ok = state == application_status.GOOD and not problems
     said = [*problems, *application_status.unwell(found)]
+    if not application_status.is_healthy(found):
+        said += application.pods_unwell(config, namespace)
     return Line(
         name="application",
         ok=ok,

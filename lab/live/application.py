@@ -66,6 +66,21 @@ def diagnosis(config: Path, name: str, namespace: str, pods: Path) -> str:
         return f"{application_status.diagnosis(found, lambda _: [])}\n  of its pods nothing: {error}"
 
 
+def pods_unwell(config: Path, namespace: str) -> list[str]:
+    """Return what keeps the pods of an Application from being ready, a line each.
+
+    Args:
+        config: path of the kubeconfig of their cluster.
+        namespace: where they are.
+    """
+    try:
+        found = kube.get(config, "pods", namespace=namespace)["items"]
+    except LabError:  # which the cluster's own line says
+        return []
+    stay = [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+    return [line for pod in stay for line in application_status.pod_problems(pod)]
+
+
 @dataclass
 class Progress:
     """How far the Application has got with a commit.

@@ -136,6 +136,15 @@ def break_secret(lab: Lab) -> None:
     lab.objects[APPLICATION]["status"]["resources"] = its
 
 
+def break_image(lab: Lab) -> None:
+    lab.objects[APPLICATION]["status"]["health"]["status"] = "Progressing"
+    waits = {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}
+    container = {"name": "flask-app", "ready": False, "state": waits}
+    pod = {"metadata": {"name": "flask-app-1"}, "status": {"containerStatuses": [container]}}
+    goes = {"metadata": {"name": "flask-app-0", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {}}
+    lab.objects["pods"] = {"items": [pod, goes]}
+
+
 def break_app(lab: Lab) -> None:
     lab.outputs["appUrl"] = "http://127.0.0.1:1/"
 
@@ -158,6 +167,10 @@ def break_git(lab: Lab) -> None:
         (
             break_secret,
             r"commit 1234567; SealedSecret db: Degraded no key could decrypt secret \(a\); seal it anew -> ",
+        ),
+        (
+            break_image,
+            r"at commit 1234567; pod flask-app-1: flask-app is waiting ImagePullBackOff no such tag -> wait",
         ),
         (break_app, r"NOT OK +app +.* does not answer"),
         (break_version, r"NOT OK +app +v2 answers, Git has v1 -> "),
