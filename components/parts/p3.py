@@ -14,7 +14,7 @@ from components.core.settings import EMBEDDED_BRANCH, IMAGE
 from components.docker import container as containers
 from components.docker.image import AppImage, AppImageArgs, package_index
 from components.gitops import chart as charts
-from components.gitops import environments, git_server, manifests, rescue
+from components.gitops import environments, git_server, manifests, rescue, sealing_key
 from components.gitops.accounts import Accounts
 from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs, kinds
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
@@ -120,6 +120,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
             further=further,
             namespaces=namespaces,
             rollouts=rollouts,
+            sealing=sealing,
         )
     found = _outputs(settings, cluster, argo, repository, passwords)
     if sealing:
@@ -211,6 +212,7 @@ def _monitoring(  # noqa: PLR0913 - what there is of the stack
     further: Mapping[str, FurtherCluster],
     namespaces: Mapping[str, pulumi.Resource],
     rollouts: Mapping[str, pulumi.Resource],
+    sealing: Sealing | None,
 ) -> None:
     """Make what watches the stack."""
     theirs = {each.name: each.cluster for each in settings.environments if each.cluster}
@@ -242,6 +244,7 @@ def _monitoring(  # noqa: PLR0913 - what there is of the stack
             rollouts=rollouts,
             beside=beside,
             node_port=settings.prometheus_node_port,
+            key_made=sealing.keys[-1].certificate.apply(sealing_key.made_at) if sealing else None,
         ),
     )
 
