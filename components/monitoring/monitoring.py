@@ -90,6 +90,7 @@ class Monitoring(pulumi.ComponentResource):
     token, and such Roles.
 
     Attributes:
+        closed: the namespace, and what keeps others out of it.
         ready: what has to be there before it is asked for anything.
     """
 
@@ -106,6 +107,7 @@ class Monitoring(pulumi.ComponentResource):
         only = {"app.kubernetes.io/name": names.PROMETHEUS}
         closed = pods.reachable(f"{name}-ingress", namespace, only, names.PROMETHEUS_PORT, inside)
         closed.append(pods.among(f"{name}-ingress", namespace, only, inside))
+        self.closed: list[pulumi.Resource] = [namespace, *closed]
         apps = scraping.app_job(args.app, tuple(args.namespaces), args.port)
         jobs = ((apps,) if args.namespaces else ()) + scraping.argocd_jobs()
         looked_into = {**args.namespaces, names.ARGOCD: args.argocd}

@@ -168,6 +168,13 @@ def test_whoever_is_named_is_told_and_their_secrets_are_in_files() -> None:
         ((), {"alertMail": MAIL, "monitoring": False}, "iot:monitoring is 'false'. expected true"),
         (("alertWebhook",), {"alertWebhook": URL, "monitoring": False}, "pulumi config set iot:monitoring true"),
         ((), {"monitoring": "on"}, "iot:monitoring is 'on'. expected true or false"),
+        ((), {"grafana": "on"}, "iot:grafana is 'on'. expected true or false"),
+        (
+            (),
+            {"grafana": True, "monitoring": False, "environments": {}},
+            "true, because Grafana shows what Prometheus has",
+        ),
+        ((), {"grafana": True, "monitoring": False, "environments": {}}, "pulumi config set iot:monitoring true"),
         ((), {"environments": CANARY | {"dev": {"port": 30090}}}, "a port of its own, but iot:monitoring has it"),
         ((), {"environments": CANARY, "argocdNodePort": 30090}, "a port of its own, but iot:argocdNodePort has it"),
     ],
