@@ -39,6 +39,17 @@ SIGNATURE: Final = rpc._special_sig_key  # noqa: SLF001 - the protocol's constan
 SECRET: Final = rpc._special_secret_sig  # noqa: SLF001
 UNKNOWN: Final = rpc.UNKNOWN  # what stands for a value that is not known before the resource is there
 STAND_IN: Final = "stand-in-secret"
+# Of a key that is nowhere. It was made when 1970 began, which nobody takes for the date of a real one.
+CERTIFICATE: Final = """
+-----BEGIN CERTIFICATE-----
+MIIBEjCBuaADAgECAgEBMAoGCCqGSM49BAMCMBMxETAPBgNVBAMMCHN0YW5kLWlu
+MB4XDTcwMDEwMTAwMDAwMFoXDTcwMDEwMjAwMDAwMFowEzERMA8GA1UEAwwIc3Rh
+bmQtaW4wWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQw8cXNA4biZ2coG53BOyMH
+TbhmRZdpVtD5uzrUjtnng0mTt1YteOKM7Ut15bYN40UFCY2DKj2lt+8SSawDeYG4
+MAoGCCqGSM49BAMCA0gAMEUCIQCiyGwWEWQ4CWx37o57RQGFzuFbD4BBgm2QS+BB
+jJtUAQIgZFTCW4T1srNm0feDV/WKB0ndEjY7HC/+nKMd8xDF2/4=
+-----END CERTIFICATE-----
+"""
 
 
 @dataclass(frozen=True)
@@ -186,7 +197,9 @@ def _dynamic(key: str, kind: str, name: str) -> Any:  # noqa: ANN401 - what the 
         return _KUBECONFIG
     if "list[" in kind:
         return [f"{name}-0"]
-    return 1 if "int" in kind else f"{STAND_IN}-{key}-of-{name}"
+    if "int" in kind:
+        return 1
+    return f"{STAND_IN}-{key}-of-{name}{CERTIFICATE if key == 'certificate' else ''}"
 
 
 _KUBECONFIG: Final = json.dumps(

@@ -29,7 +29,7 @@ ROOMS: Final = {
     "components/k3s": Room("K3s on machines", (_CORE, _DOCKER, "components/machines")),
     "components/k3d": Room("K3s in Docker, and its images", (_CORE, _DOCKER)),
     "components/gitops": Room("Argo CD, the Git server and the manifests", (_CORE, _DOCKER)),
-    "components/monitoring": Room("Prometheus, Alertmanager and their rules", (_CORE, "components/gitops")),
+    "components/monitoring": Room("Prometheus, Alertmanager, their rules, and plots", (_CORE, "components/gitops")),
     "components/web": Room("web apps behind an Ingress", (_CORE,)),
     "components/platform": Room("what a platform has beyond p3, a module each", (_CORE, _DOCKER, "components/gitops")),
     "components/parts": Room("what each part is made of", ("components",)),

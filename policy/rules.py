@@ -36,7 +36,7 @@ REGISTRY_PORT: Final = "registryPort"
 MONITORING: Final = "monitoring"
 # Where tools look for a registry: https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry
 HOSTING: Final = ("ConfigMap", "kube-public", "local-registry-hosting")
-IMAGES: Final = frozenset({versions.ARGOCD_IMAGE, versions.REDIS_IMAGE})
+IMAGES: Final = frozenset({versions.ARGOCD_IMAGE, versions.REDIS_IMAGE, versions.GRAFANA_IMAGE})
 GIT_SERVER: Final = "pulumi-python:dynamic/git:Server"
 RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 CLUSTER_WIDE: Final = (

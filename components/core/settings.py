@@ -243,6 +243,7 @@ class ObservabilitySettings(BaseModel, frozen=True):
     """What is seen of a stack, and told."""
 
     wanted: Flag = Field(alias="monitoring", description="true or false")
+    grafana: Flag = Field(alias="grafana", description="true or false")  # whether it shows that, too
     # Who is told of an alert; those that are set, all of them.
     webhook: SecretUrl = Field(alias="alertWebhook")
     slack: SecretUrl = Field(alias="alertSlack")
@@ -766,6 +767,9 @@ def _check_alerts(settings: ObservabilitySettings, raw: Mapping[str, str]) -> It
         if raw[key] not in {"", "{}"} and not settings.wanted:
             words = f"true, because without it nobody is told of anything, and {key} is set"
             yield _Mistake("monitoring", raw["monitoring"], words, f"pulumi config set {PROJECT}:monitoring true")
+    if settings.grafana and not settings.wanted:
+        words = "true, because Grafana shows what Prometheus has"
+        yield _Mistake("monitoring", raw["monitoring"], words, f"pulumi config set {PROJECT}:monitoring true")
     username = settings.mail.username if settings.mail else ""
     if settings.mail_password and not username:
         yield _Mistake("alertMail", raw["alertMail"], "a username, because alertMailPassword is set")

@@ -106,6 +106,12 @@ PROMETHEUS_CHART: Final = Chart(
     setting="prometheusChart",
 )
 
+# Grafana: https://hub.docker.com/r/grafana/grafana
+# The last of 12, which has the data source of Prometheus in its binary. From 13.2 on that is a plugin, which Grafana
+# takes away before it finds that it can't write a newer one to a root that is read-only:
+# https://github.com/grafana/grafana/issues/132528
+GRAFANA_IMAGE: Final = "docker.io/grafana/grafana:12.4.12"
+
 CHARTS: Final = (ARGOCD_CHART, SEALED_SECRETS_CHART, ROLLOUTS_CHART, PROMETHEUS_CHART)
 
 # The embedded Git server: https://hub.docker.com/r/gitea/gitea

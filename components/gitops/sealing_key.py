@@ -117,6 +117,17 @@ def make(name: str) -> tuple[str, str]:
     return _pem(key, b""), certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def made_at(certificate: str) -> int:
+    """Return when a key was made, in seconds since 1970.
+
+    Args:
+        certificate: of the key, as PEM.
+    """
+    from cryptography import x509  # noqa: PLC0415
+
+    return int(x509.load_pem_x509_certificate(certificate.encode()).not_valid_before_utc.timestamp())
+
+
 def newest(name: str) -> Path | None:
     """Return the file of the key that was kept last under a name, or None when there is none.
 

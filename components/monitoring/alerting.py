@@ -18,17 +18,35 @@ RECEIVERS: Final = "/etc/receivers"  # a file for each secret
 WEBHOOK: Final = "webhook-url"
 SLACK: Final = "slack-url"
 MAIL: Final = "mail-password"
+SEALING: Final = "sealing"  # the file about the key of sealed secrets
+KEY_MADE: Final = "sealing_key_made_timestamp_seconds"  # the series that says when it was made
 _TEXT: Final = """{{ range .Alerts }}{{ .Annotations.summary }}
 {{ .Annotations.description }}
 {{ .Annotations.application }}
 {{ end }}"""
 
 
-def rules(argocd: str) -> dict[str, Any]:
-    """Return the rules by the name of their file.
+def rules(argocd: str, key_made: pulumi.Output[int] | None) -> dict[str, Any]:
+    """Return the rules by the name of their file, as Prometheus is given them.
 
     Args:
         argocd: the address of Argo CD's page, with a slash at the end.
+        key_made: when the key was made that secrets are sealed with, in seconds since 1970; None when there are none.
+    """
+    found = files(argocd)
+    (group,) = found.pop(SEALING)["groups"]
+    if key_made is None:
+        return found
+    # Nobody else says it. Rules of a group are evaluated in their order.
+    made = {"record": KEY_MADE, "expr": key_made.apply(lambda seconds: f"vector({seconds})")}
+    return {**found, SEALING: {"groups": [{**group, "rules": [made, *group["rules"]]}]}}
+
+
+def files(argocd: str) -> dict[str, Any]:
+    """Return what the files of the rules have, by their names.
+
+    Args:
+        argocd: as above.
     """
     return {
         path.stem: yaml.safe_load(path.read_text(encoding="utf-8").replace(ARGOCD, argocd))

@@ -61,6 +61,7 @@ class MonitoringArgs:
         rollouts: the namespaces of Argo Rollouts, by the name of their cluster; empty for Argo CD's own.
         beside: addresses of what is beside the cluster, by job.
         node_port: at which further clusters ask Prometheus; None for none.
+        key_made: when the key was made that secrets are sealed with, in seconds since 1970; None when there are none.
     """
 
     cluster: Cluster
@@ -77,6 +78,7 @@ class MonitoringArgs:
     rollouts: Mapping[str, pulumi.Resource] = field(default_factory=dict)
     beside: Mapping[str, str] = field(default_factory=dict)
     node_port: int | None = None
+    key_made: pulumi.Output[int] | None = None
 
 
 class Monitoring(pulumi.ComponentResource):
@@ -88,6 +90,7 @@ class Monitoring(pulumi.ComponentResource):
     token, and such Roles.
 
     Attributes:
+        closed: the namespace, and what keeps others out of it.
         ready: what has to be there before it is asked for anything.
     """
 
@@ -104,6 +107,7 @@ class Monitoring(pulumi.ComponentResource):
         only = {"app.kubernetes.io/name": names.PROMETHEUS}
         closed = pods.reachable(f"{name}-ingress", namespace, only, names.PROMETHEUS_PORT, inside)
         closed.append(pods.among(f"{name}-ingress", namespace, only, inside))
+        self.closed: list[pulumi.Resource] = [namespace, *closed]
         apps = scraping.app_job(args.app, tuple(args.namespaces), args.port)
         jobs = ((apps,) if args.namespaces else ()) + scraping.argocd_jobs()
         looked_into = {**args.namespaces, names.ARGOCD: args.argocd}
@@ -117,7 +121,7 @@ class Monitoring(pulumi.ComponentResource):
         known = [*self._clusters(inside), *self._secret(RECEIVERS, secrets, inside)]
         values = chart_values(
             scraping.config(jobs, further, args.beside),
-            alerting.rules(args.argocd_url),
+            alerting.rules(args.argocd_url, args.key_made),
             alerting.config(args.settings),
             sorted({*looked_into, names.MONITORING}),
             node_port=args.node_port,

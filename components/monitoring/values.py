@@ -9,6 +9,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import pulumi
+
 from components.core import names, versions
 from components.monitoring import alerting, scraping
 
@@ -55,7 +57,7 @@ def chart_values(  # noqa: PLR0913 - what the chart is told
 
     Args:
         config: of Prometheus.
-        rules: of Prometheus, by the name of their file.
+        rules: of Prometheus, by the name of their file; some of it may be known only when what it is about is there.
         receivers: the configuration of Alertmanager.
         namespaces: whose Deployments, pods and quotas kube-state-metrics looks at.
         node_port: at which Prometheus is asked from outside the cluster; None for none.
@@ -79,7 +81,9 @@ def chart_values(  # noqa: PLR0913 - what the chart is told
             "alertmanagers": config["alerting"]["alertmanagers"],
             # It is started anew for a new configuration, and nobody may reload or end it over the network.
             "extraFlags": [],
-            "podAnnotations": {"iot/config": _digest([config, files])},
+            "podAnnotations": {
+                "iot/config": pulumi.Output.from_input(files).apply(lambda known: _digest([config, known]))
+            },
             "strategy": {"type": "Recreate"},
             "enableServiceLinks": False,
             "retention": RETENTION,

@@ -14,7 +14,7 @@ from components.core.settings import EMBEDDED_BRANCH, IMAGE
 from components.docker import container as containers
 from components.docker.image import AppImage, AppImageArgs, package_index
 from components.gitops import chart as charts
-from components.gitops import environments, git_server, manifests, rescue
+from components.gitops import environments, git_server, manifests, rescue, sealing_key
 from components.gitops.accounts import Accounts
 from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs, kinds
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
@@ -27,6 +27,7 @@ from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
 from components.k3d.provider import Found
 from components.k3d.registry import Registry, RegistryArgs
+from components.monitoring.grafana import Grafana, GrafanaArgs
 from components.monitoring.monitoring import Monitoring, MonitoringArgs, WatchedCluster
 from components.platform import pipeline
 from components.platform.runner import CiRunner, CiRunnerArgs
@@ -112,18 +113,23 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
         namespaces, rollouts = made.namespaces, made.rollouts
     else:
         namespaces = _one_app(settings, cluster, argo, repository, ready=ready, sealing=sealing)
+    grafana: Grafana | None = None
     if settings.observability.wanted:
-        _monitoring(
+        grafana = _monitoring(
             *(settings, root, images),
             cluster=cluster,
             argo=argo,
             further=further,
             namespaces=namespaces,
             rollouts=rollouts,
+            sealing=sealing,
         )
     found = _outputs(settings, cluster, argo, repository, passwords)
     if sealing:
         found["sealing"] = {"certificate": sealing.keys[-1].certificate}
+    if grafana:
+        at = {"namespace": names.MONITORING, "service": names.GRAFANA, "port": names.GRAFANA_PORT}
+        found["grafana"] = {**at, "username": "admin", "password": grafana.password}
     if further:
         found["clusters"] = {key: each.cluster.kubeconfig for key, each in further.items()}
     return found
@@ -211,14 +217,15 @@ def _monitoring(  # noqa: PLR0913 - what there is of the stack
     further: Mapping[str, FurtherCluster],
     namespaces: Mapping[str, pulumi.Resource],
     rollouts: Mapping[str, pulumi.Resource],
-) -> None:
-    """Make what watches the stack."""
+    sealing: Sealing | None,
+) -> Grafana | None:
+    """Make what watches the stack, and return what shows it, when anything does."""
     theirs = {each.name: each.cluster for each in settings.environments if each.cluster}
     brought = [versions.PROMETHEUS_IMAGE, versions.ALERTMANAGER_IMAGE, versions.KUBE_STATE_METRICS_IMAGE]
     beside = {} if settings.git.url else {"git": f"{git_server.HOST}:{git_server.HTTP}"}
     if settings.cluster.registry_port and not settings.cluster.kubeconfig:
         beside["registry"] = f"{registry.container_name(settings.cluster.name)}:{registry.METRICS_PORT}"
-    Monitoring(
+    made = Monitoring(
         "monitoring",
         MonitoringArgs(
             cluster=cluster,
@@ -242,6 +249,20 @@ def _monitoring(  # noqa: PLR0913 - what there is of the stack
             rollouts=rollouts,
             beside=beside,
             node_port=settings.prometheus_node_port,
+            key_made=sealing.keys[-1].certificate.apply(sealing_key.made_at) if sealing else None,
+        ),
+    )
+    if not settings.observability.grafana:
+        return None
+    return Grafana(
+        "grafana",
+        GrafanaArgs(
+            cluster=cluster,
+            images=lambda name, where, parent: images.into(name, where, [versions.GRAFANA_IMAGE], parent=parent),
+            timeout=settings.timeout,
+            title=f"Apps of {settings.stack}",
+            namespaces=tuple(namespaces),
+            depends_on=made.closed,
         ),
     )
 

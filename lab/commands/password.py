@@ -1,4 +1,4 @@
-"""Show where Argo CD and Gitea are, and who may sign in. Nothing else of the lab ever shows a password."""
+"""Show where Argo CD, Gitea and Grafana are, and who may sign in. Nothing else of the lab ever shows a password."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def lines(outputs: Mapping[str, Any], name: str) -> list[str]:
     if accounts := outputs.get("accounts"):
         address = urlsplit(outputs["git"]["url"])
         both = f"{outputs['argocdUrl']} and {address.scheme}://{address.netloc}/"
-        return [f"{both}  user {user}  password {password}" for user, password in accounts.items()]
+        found = [f"{both}  user {user}  password {password}" for user, password in accounts.items()]
+        return found + _grafana(outputs, name)
     users = [("Argo CD", outputs["argocdUrl"], outputs["argocdUsername"], outputs["argocdPassword"])]
     git = outputs["git"]
     if outputs.get("gitPassword"):
@@ -48,4 +49,14 @@ def lines(outputs: Mapping[str, Any], name: str) -> list[str]:
     found = [f"{what:8}  {url}  user {user}  password {password}" for what, url, user, password in users]
     if not outputs.get("gitPassword"):
         found.append(f"{'Git':8}  {git['url']}  with your own credentials")
-    return found
+    return found + _grafana(outputs, name)
+
+
+def _grafana(outputs: Mapping[str, Any], name: str) -> list[str]:
+    """Return how Grafana is reached, which has no port of this host, when there is one."""
+    if not (at := outputs.get("grafana")):
+        return []
+    # The engine's JSON has every number as a float.
+    port, to = int(at["port"]), f"-n {at['namespace']} port-forward service/{at['service']}"
+    way = f"while this runs: make kubectl STACK={name} ARGS='{to} {port}'"
+    return [f"{'Grafana':8}  http://localhost:{port}/  user {at['username']}  password {at['password']}  {way}"]

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 import plotly.io  # type: ignore[import-untyped] # it has no types
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped] # as above
 
-from lab.live import panels, prometheus
+from components.monitoring import panels
+from lab.live import prometheus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lab.live.panels import Panel, Query
+    from components.monitoring.panels import Panel, Query
     from lab.live.prometheus import Monitoring, Series, Watch
 
 POINTS: Final = 240  # of a line; a screen shows no more

@@ -13,9 +13,10 @@ import promql_parser
 import pytest
 
 from components.core.errors import LabError
+from components.monitoring import panels
 from lab.commands import dashboard
 from lab.host import paths, tools
-from lab.live import panels, plots, stack
+from lab.live import plots, stack
 from lab.live.plots import Mark, Span
 from lab.live.prometheus import Series
 from tests.unit import fakes

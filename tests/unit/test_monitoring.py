@@ -16,6 +16,7 @@ from pulumi.runtime import set_all_config
 
 from components.core import names, pods, project, versions
 from components.core.errors import LabError
+from components.gitops import sealing_key
 from components.monitoring import alerting, scraping, values
 from devtools import graph
 from devtools.checks import invariants
@@ -38,7 +39,7 @@ NAMES: Final = {
         "LatencyHigh",
         "PodRestarts",
     ),
-    *("TargetDown", "VolumeFilling", "NotificationsFailing"),
+    *("TargetDown", "VolumeFilling", "NotificationsFailing", "SealingKeyOld"),
 }
 RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 RECEIVERS: Final = ("alertWebhook", "alertSlack", "alertMailPassword")
@@ -70,7 +71,7 @@ def load(*secret: str, **changed: Any) -> Settings:  # noqa: ANN401 - any settin
 
 def alerts() -> list[dict[str, Any]]:
     """Return the alerts of all files."""
-    files = alerting.rules("http://argo.example/").values()
+    files = alerting.files("http://argo.example/").values()
     return [rule for content in files for group in content["groups"] for rule in group["rules"]]
 
 
@@ -167,6 +168,13 @@ def test_whoever_is_named_is_told_and_their_secrets_are_in_files() -> None:
         ((), {"alertMail": MAIL, "monitoring": False}, "iot:monitoring is 'false'. expected true"),
         (("alertWebhook",), {"alertWebhook": URL, "monitoring": False}, "pulumi config set iot:monitoring true"),
         ((), {"monitoring": "on"}, "iot:monitoring is 'on'. expected true or false"),
+        ((), {"grafana": "on"}, "iot:grafana is 'on'. expected true or false"),
+        (
+            (),
+            {"grafana": True, "monitoring": False, "environments": {}},
+            "true, because Grafana shows what Prometheus has",
+        ),
+        ((), {"grafana": True, "monitoring": False, "environments": {}}, "pulumi config set iot:monitoring true"),
         ((), {"environments": CANARY | {"dev": {"port": 30090}}}, "a port of its own, but iot:monitoring has it"),
         ((), {"environments": CANARY, "argocdNodePort": 30090}, "a port of its own, but iot:argocdNodePort has it"),
     ],
@@ -415,14 +423,63 @@ def test_receivers_are_in_a_secret_and_not_in_values() -> None:
     assert secret.urn in release.depends_on
 
 
-def test_another_configuration_starts_prometheus_anew() -> None:
-    one, other = (
-        values.chart_values(scraping.config((), {}, beside), {}, {}, ["dev"], node_port=None, clusters="", secrets="")[
-            "server"
-        ]["podAnnotations"]
-        for beside in ({}, {"git": "git:3000"})
+def config_of(found: graph.Graph) -> str:
+    """Return what Prometheus is started anew by."""
+    given = found.named("monitoring-release").inputs["values"]
+    return str(given["server"]["podAnnotations"]["iot/config"])
+
+
+def test_another_configuration_starts_prometheus_anew(made: graph.Graph) -> None:
+    assert config_of(made) != config_of(graph.build("platform", paths.ROOT))
+
+
+# --- the key of sealed secrets ---------------------------------------------------------------------------------------
+
+
+def of_key(found: graph.Graph) -> list[dict[str, Any]]:
+    """Return the rules about the key, which are in a file of their own."""
+    given = found.named("monitoring-release").inputs["values"]["serverFiles"]
+    (group,) = given["sealing.rules.yml"]["groups"]
+    return list(group["rules"])
+
+
+def test_prometheus_is_told_when_the_newest_key_was_made(monkeypatch: pytest.MonkeyPatch, made: graph.Graph) -> None:
+    _, certificate = sealing_key.make("lab-2")
+    stand_in = graph._dynamic  # noqa: SLF001 - a key that is another one
+
+    def answered(key: str, kind: str, name: str) -> Any:  # noqa: ANN401 - what the type calls for
+        newest = (key, name) == ("certificate", "sealing-key-2")
+        return certificate if newest else stand_in(key, kind, name)
+
+    monkeypatch.setattr(graph, "_dynamic", answered)
+    found = graph.build("platform", paths.ROOT, {"environments": CANARY, "sealingKeys": 2})
+    made_at, alert = of_key(found)
+    assert made_at == {"record": alerting.KEY_MADE, "expr": f"vector({sealing_key.made_at(certificate)})"}
+    assert alerting.KEY_MADE in alert["expr"]
+    # It is the only difference to the first key, and starts Prometheus anew.
+    assert of_key(made) == [{**made_at, "expr": "vector(0)"}, alert]
+    assert config_of(found) != config_of(made)
+    assert found.named("sealing-key-2").urn in found.named("monitoring-release").depends_on
+
+
+def test_a_preview_without_the_key_leaves_open_when_it_was_made_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stand_in = graph._dynamic  # noqa: SLF001 - a key that is another one
+    monkeypatch.setattr(
+        graph, "_dynamic", lambda *about: graph.UNKNOWN if about[0] == "certificate" else stand_in(*about)
     )
-    assert one != other
+    found = graph.build("platform", paths.ROOT)
+    made_at, alert = of_key(found)
+    assert made_at == {"record": alerting.KEY_MADE, "expr": graph.UNKNOWN}
+    assert alert["alert"] == "SealingKeyOld"
+    assert config_of(found) == graph.UNKNOWN
+
+
+def test_without_secrets_in_git_nothing_is_said_of_their_key() -> None:
+    given = graph.build("platform", paths.ROOT, {"sealedSecrets": False}).named("monitoring-release").inputs["values"]
+    assert "sealing.rules.yml" not in given["serverFiles"]
+    assert alerting.KEY_MADE not in json.dumps(given)
 
 
 def test_git_and_the_registry_say_how_they_are(made: graph.Graph) -> None:

@@ -42,3 +42,14 @@ def test_a_repository_of_ones_own_has_no_password_here() -> None:
 def test_a_stack_without_passwords_says_so(name: str) -> None:
     with pytest.raises(LabError, match=f"the stack {name} has no passwords"):
         password.lines(fakes.outputs(name), name)
+
+
+@pytest.mark.parametrize("stack", ["p3", "platform"])
+def test_grafana_is_shown_with_the_way_to_it_where_it_is(stack: str) -> None:
+    outputs = fakes.outputs(stack, monitoring=True, grafana=True)
+    (line,) = [each for each in password.lines(outputs, stack) if "Grafana" in each]
+    assert "http://localhost:3000/  user admin  password stand-in-secret-value-of-grafana-admin  " in line
+    way = f"make kubectl STACK={stack} ARGS='-n monitoring port-forward service/grafana 3000'"
+    assert line.endswith(way)
+    without = fakes.outputs(stack)
+    assert password.lines(without, stack) == [each for each in password.lines(outputs, stack) if "Grafana" not in each]

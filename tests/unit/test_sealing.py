@@ -7,6 +7,7 @@ import base64
 import io
 import os
 import stat
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -283,6 +284,14 @@ def test_a_secret_is_there_when_the_controller_has_read_this_very_one(
 
 
 # --- the keys --------------------------------------------------------------------------------------------------------
+
+
+def test_of_a_key_it_is_known_when_it_was_made_also_when_it_was_kept(kept: Path) -> None:
+    before = int(time.time())
+    private_key, certificate = sealing_key.make("lab-1")
+    assert before <= sealing_key.made_at(certificate) <= time.time()
+    _, again = sealing_key.read(sealing_key.keep("lab-1", private_key, certificate))
+    assert sealing_key.made_at(again) == sealing_key.made_at(certificate)
 
 
 def test_a_certificate_is_of_its_key_and_lasts(key: tuple[str, str]) -> None:
