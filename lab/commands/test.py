@@ -3,7 +3,8 @@
 Only what is here is used: `make setup` fetches what the further tiers need. A tier that could run and did not, because
 it has no tests or one of them skipped itself, is a failure. With --tier, a tier that can't run is one, too. The
 things that no command can fetch are the project's own past, which an unpacked archive or a shallow clone does without,
-and an add-on's image on a machine without a network: the few tests that need them are left out, which the summary says.
+an add-on's image on a machine without a network, and a library that an older Python can't have: the few tests that need
+them are left out, which the summary says.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ SLOWEST: Final = 10  # how many tests' times are shown
 # How the reason of a test begins that skips itself for want of that: what no command of ours can fetch.
 HISTORY: Final = "needs the history of the project's Git repository"
 OFFLINE: Final = "needs what the offline folder and Docker do not have"
-LEFT_OUT: Final = (HISTORY, OFFLINE)
+PYTHON: Final = "needs a library that is for later versions of Python alone"
+LEFT_OUT: Final = (HISTORY, OFFLINE, PYTHON)
 PREVIEW: Final = needs.Needs(
     part="",
     tools=("pulumi",),

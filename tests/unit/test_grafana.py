@@ -14,6 +14,7 @@ from components.core import versions
 from components.monitoring import grafana, grafana_dashboard, panels
 from devtools import graph, render
 from lab.commands import validate
+from lab.commands.test import PYTHON
 from lab.host import paths
 from lab.live import plots
 from policy import rules
@@ -32,7 +33,7 @@ SECRET: Final = re.compile(rf"{graph.STAND_IN}-value-of-grafana-(admin|key)")
 
 def parsed(dashboard: dict[str, Any]) -> dict[str, Any]:
     """Return what is left of a dashboard in Grafana's own types, which have no place for what they do not know."""
-    pytest.importorskip("grafana_foundation_sdk", reason="it is for Python 3.11 and later")
+    pytest.importorskip("grafana_foundation_sdk", reason=PYTHON)
     from grafana_foundation_sdk.cog.encoder import JSONEncoder  # noqa: PLC0415
     from grafana_foundation_sdk.cog.plugins import register_default_plugins  # noqa: PLC0415
     from grafana_foundation_sdk.models.dashboard import Dashboard  # noqa: PLC0415
