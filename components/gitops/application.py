@@ -181,7 +181,7 @@ class GitOpsApp(pulumi.ComponentResource):
             application=name,
             namespace=args.namespace,
             timeout=args.timeout,
-            triggers=[application.id, json.dumps([spec, args.image], sort_keys=True)],
+            triggers=[made(application), json.dumps([spec, args.image], sort_keys=True)],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[application]),
         )
         self.register_outputs({"application": application.id})
@@ -250,6 +250,13 @@ def application_spec(  # noqa: PLR0913 - what an Application can be told
         "destination": {"server": server, "namespace": namespace},
         "syncPolicy": {"automated": {"prune": True, "selfHeal": True}, "retry": retry} if automated else {},
     }
+
+
+def made(application: kubernetes.apiextensions.CustomResource) -> pulumi.Output[str]:
+    """Return what is another one when an Application was deleted by hand, and is made again under its name."""
+    return pulumi.Output.all(application.id, application.metadata).apply(
+        lambda found: f"{found[0]} {(found[1] or {}).get('uid', '')}".rstrip()
+    )
 
 
 def healthy(  # noqa: PLR0913 - what is waited for, where, and how long

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lab.host import local, needs
 from lab.host.console import say
-from lab.live import locks, stack
+from lab.live import drift, locks, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     stack.recognise(args.stack)
     local.check_version(args.stack)
     stack.ensure(args.stack)
+    looks = drift.flags(args.stack)
     say(f"pulumi up --stack {args.stack}")
     # No preview first: the program checks its settings before it creates anything, and `make preview` is there.
-    command = ["pulumi", "up", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments]
+    command = ["pulumi", "up", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *looks, *args.arguments]
     return stack.run_up(command)
