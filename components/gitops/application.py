@@ -254,7 +254,8 @@ def application_spec(  # noqa: PLR0913 - what an Application can be told
 
 def made(application: kubernetes.apiextensions.CustomResource) -> pulumi.Output[str]:
     """Return what is another one when an Application was deleted by hand, and is made again under its name."""
-    return pulumi.Output.all(application.id, application.metadata).apply(
+    metadata = application.metadata  # type: ignore[attr-defined]  # its stub leaves out what every object has
+    return pulumi.Output.all(application.id, metadata).apply(
         lambda found: f"{found[0]} {(found[1] or {}).get('uid', '')}".rstrip()
     )
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import http_client as http
 from components.core import kube
 from components.core.errors import LabError
+from components.core.names import ARGOCD
 from components.docker import container as containers
 from components.gitops import application_status
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
 from lab.live import answers as live
-from lab.live import application, environments, git, manifest_tags, pipeline, prometheus, rollout, stack
+from lab.live import application, drift, environments, git, manifest_tags, pipeline, prometheus, rollout, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -89,6 +90,9 @@ def of(outputs: Mapping[str, Any]) -> list[Line]:
         for key, text in (outputs.get("clusters") or {}).items():
             names.append(f"cluster {key}")
             asked.append(partial(further, key, text))
+        if outputs.get("argocdUrl"):
+            names.append("argocd")
+            asked.append(lambda: argo_cd(config))
         found = environments.of(outputs)
         if found:
             names += [each.name for each in found]
@@ -159,6 +163,19 @@ def further(name: str, kubeconfig: str) -> Line:
     """
     with kube.config_file(kubeconfig) as config:
         return replace(nodes(config, []), name=f"cluster {name}")
+
+
+def argo_cd(config: Path) -> Line:
+    """Tell whether all of Argo CD runs: what is off says nothing of what it does not do.
+
+    Args:
+        config: path of its cluster's kubeconfig.
+    """
+    found = drift.workloads(config, ARGOCD)
+    bad = [each["metadata"]["name"] for each in found if not each.get("status", {}).get("readyReplicas")]
+    said = f"{len(found) - len(bad)} of {len(found)} parts run" + (f"; not {', '.join(bad)}" if bad else "")
+    ok = bool(found) and not bad
+    return Line(name="argocd", ok=ok, found=said, fix="" if ok else "make up, which starts what is off")
 
 
 def environment(outputs: Mapping[str, Any], config: Path, which: Environment) -> Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from components.core import kube, names
 from components.core.errors import LabError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ANSWER: Final = 15  # seconds
-# Where Helm's workloads are. Helm puts nothing back of which it has changed nothing, and Pulumi sees its releases alone.
+# Where Helm's workloads are. It puts nothing back of which it changes nothing, and Pulumi sees its releases alone.
 HELM: Final = (names.ARGOCD, names.SEALED_SECRETS, names.MONITORING, names.ROLLOUTS)
 OFF: Final = "argocd-applicationset-controller"  # at nothing by its chart's values
 WORKLOADS: Final = "deployments.apps,statefulsets.apps"
@@ -55,9 +55,23 @@ def revive(config: Path) -> None:
     Raises:
         LabError: the cluster does not answer, or does not do it.
     """
-    for each in kube.get(config, WORKLOADS, namespace=kube.ALL)["items"]:
+    for each in workloads(config, kube.ALL):
         kind, name, namespace = each["kind"].lower(), each["metadata"]["name"], each["metadata"]["namespace"]
-        if namespace in HELM and name != OFF and each["spec"].get("replicas") == 0:
+        if namespace in HELM and each["spec"].get("replicas") == 0:
             say(f"{kind} {name} in {namespace} was scaled to 0: it is started again")
             scaled = kube.command(config, f"--namespace={namespace}", "scale", f"{kind}/{name}", "--replicas=1")
             run(scaled, timeout=ANSWER)
+
+
+def workloads(config: Path, namespace: str) -> list[dict[str, Any]]:
+    """Return the Deployments and StatefulSets of a namespace that are to have pods.
+
+    Args:
+        config: path of the cluster's kubeconfig.
+        namespace: theirs, or that of all of them.
+
+    Raises:
+        LabError: the cluster does not answer.
+    """
+    found = kube.get(config, WORKLOADS, namespace=namespace)["items"]
+    return [each for each in found if each["metadata"]["name"] != OFF]

@@ -13,6 +13,7 @@ import pytest
 from components.core.errors import LabError
 from lab.commands import faults as command
 from lab.commands import test as tests
+from lab.host import paths
 from tests.lab import faults
 from tests.lab.faults import Said
 
@@ -110,7 +111,7 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     made["page"].write_text("before\n<!-- figures -->\n<!-- end of figures -->\nafter\n", encoding="utf-8")
     monkeypatch.setattr(command, "PAGE", made["page"])
     monkeypatch.setattr(command, "KEPT", tmp_path / "kept" / "faults.json")
-    monkeypatch.setattr(command.paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setattr("devtools.bench.facts.lines", lambda **_: ["- a machine"])
     monkeypatch.setattr(os, "environ", os.environ.copy())
 

@@ -17,7 +17,7 @@ from components.core.errors import LabError
 from lab.commands import status
 from lab.host import console
 from lab.host import tools as host_tools
-from lab.live import git, stack
+from lab.live import drift, git, stack
 from tests.unit import fakes, repositories
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ def node(name: str, ready: str = "True") -> dict[str, Any]:
     }
 
 
+def workload(name: str, pods: int = 1) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"replicas": pods}, "status": {"readyReplicas": pods} if pods else {}}
+
+
 class Lab:
     """A stack that is up, until a test breaks something of it."""
 
@@ -47,6 +51,9 @@ class Lab:
         self.fetched: list[str] = []
         self.objects: dict[str, Any] = {
             "nodes": {"items": [node("server-0")]},
+            drift.WORKLOADS: {
+                "items": [workload(each) for each in ("argocd-server", "argocd-repo-server")] + [workload(drift.OFF, 0)]
+            },
             APPLICATION: {
                 "status": {
                     "sync": {"status": "Synced", "revision": "1234567890"},
@@ -128,6 +135,10 @@ def break_application(lab: Lab) -> None:
     lab.objects[APPLICATION]["status"]["health"]["status"] = "Degraded"
 
 
+def break_argocd(lab: Lab) -> None:
+    lab.objects[drift.WORKLOADS]["items"][1] = workload("argocd-repo-server", 0)
+
+
 def break_secret(lab: Lab) -> None:
     break_application(lab)
     said = {"status": "Degraded", "message": "no key could decrypt secret (a); seal it anew"}
@@ -164,6 +175,7 @@ def break_git(lab: Lab) -> None:
         (break_expected_node, r"NOT OK +cluster +1 of 2 nodes Ready.*; not worker"),
         (break_cluster, r"NOT OK +cluster +the cluster does not answer \(.*refused.*\) -> make up"),
         (break_application, r"NOT OK +application +Synced and Degraded at commit 1234567 -> "),
+        (break_argocd, r"NOT OK +argocd +1 of 2 parts run; not argocd-repo-server -> make up"),
         (
             break_secret,
             r"commit 1234567; SealedSecret db: Degraded no key could decrypt secret \(a\); seal it anew -> ",
@@ -184,7 +196,7 @@ def test_what_is_broken_is_named_and_the_rest_is_shown(
     assert lab.run() == 1
     said = capsys.readouterr().out
     assert re.search(says, said)
-    assert len(re.findall(r"^(?:ok|NOT OK) ", said, re.MULTILINE)) == 4
+    assert len(re.findall(r"^(?:ok|NOT OK) ", said, re.MULTILINE)) == 5
 
 
 def test_nobody_is_sent_to_where_they_are(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,6 +231,7 @@ def test_json_has_the_same(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None
     assert (said["stack"], said["ok"]) == ("p3", False)
     assert {each["name"]: each["ok"] for each in said["checks"]} == {
         "cluster": True,
+        "argocd": True,
         "application": True,
         "git": True,
         "app": False,

@@ -1,0 +1,105 @@
+"""`make up` looks at what clusters have that answer, and starts what Helm does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from components.core import kube
+from components.core.errors import LabError
+from devtools import graph
+from lab.host import local, paths, tools
+from lab.live import drift, stack
+from tests.unit import fakes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def workload(name: str, namespace: str, replicas: int) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace}
+    return {"kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": replicas}}
+
+
+class Clusters:
+    """What the clusters have, and what was typed into them."""
+
+    def __init__(self) -> None:
+        self.items: list[dict[str, Any]] = []
+        self.asked = 0
+        self.answers = True
+        self.typed: list[str] = []
+
+    def get(self, *_: object, **__: object) -> dict[str, Any]:
+        self.asked += 1
+        if not self.answers:
+            raise LabError("the cluster does not answer")
+        return {"items": self.items}
+
+    def run(self, command: list[str], **_: object) -> str:
+        self.typed.append(" ".join(each for each in command[1:] if not each.startswith(("--kubeconfig", "--cache"))))
+        return ""
+
+
+@pytest.fixture
+def clusters(monkeypatch: pytest.MonkeyPatch) -> Clusters:
+    made = Clusters()
+    monkeypatch.setattr(kube, "get", made.get)
+    monkeypatch.setattr(drift, "run", made.run)
+    monkeypatch.setattr(tools, "ensure", lambda _: None)
+    monkeypatch.setattr(local, "states", lambda: dict.fromkeys(("p1", "p2", "p3", "platform"), 9))
+    monkeypatch.setattr(stack, "outputs", lambda name, **_: fakes.outputs(name))
+    return made
+
+
+@pytest.mark.parametrize(("name", "how_many"), [("p2", 1), ("p3", 1), ("platform", 2)])
+def test_what_every_cluster_has_that_answers_is_looked_at(clusters: Clusters, name: str, how_many: int) -> None:
+    assert drift.flags(name) == ["--refresh"]
+    assert clusters.asked == how_many
+
+
+def test_what_does_not_answer_is_not_taken_for_gone(clusters: Clusters) -> None:
+    clusters.answers = False
+    assert drift.flags("p3") == []
+
+
+def test_in_p1_there_is_nothing_to_look_at(clusters: Clusters) -> None:
+    assert drift.flags("p1") == []
+    assert clusters.asked == 0
+
+
+@pytest.mark.parametrize("states", [{}, {"p3": 0}])
+def test_a_first_up_asks_nobody(clusters: Clusters, monkeypatch: pytest.MonkeyPatch, states: dict[str, int]) -> None:
+    monkeypatch.setattr(local, "states", lambda: states)
+    monkeypatch.setattr(stack, "outputs", lambda *_, **__: pytest.fail("nothing is up"))
+    assert drift.flags("p3") == []
+    assert clusters.asked == 0
+
+
+def test_what_helm_has_installed_and_somebody_has_scaled_to_nothing_is_started(
+    clusters: Clusters, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clusters.items = [
+        workload("argocd-application-controller", "argocd", 0),
+        workload("argocd-server", "argocd", 1),
+        workload(drift.OFF, "argocd", 0),
+        workload("theirs", "default", 0),
+    ]
+    assert drift.flags("p3") == ["--refresh"]
+    assert clusters.typed == ["--namespace=argocd scale statefulset/argocd-application-controller --replicas=1"]
+    assert "argocd-application-controller in argocd was scaled to 0" in capsys.readouterr().err
+
+
+def test_what_argo_cds_values_leave_off_is_the_one_that_is_not_started() -> None:
+    values = graph.build("p3", paths.ROOT).named("argocd-release").inputs["values"]
+    off = [name for name, each in values.items() if isinstance(each, dict) and each.get("replicas") == 0]
+    assert off == ["applicationSet"]
+    assert drift.OFF.startswith("argocd-applicationset")
+
+
+def test_no_file_of_a_kubeconfig_is_left(clusters: Clusters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    drift.flags("platform")
+    assert clusters.asked
+    assert list(tmp_path.iterdir()) == []
