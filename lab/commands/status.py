@@ -92,7 +92,7 @@ def of(outputs: Mapping[str, Any]) -> list[Line]:
             asked.append(partial(further, key, text))
         if outputs.get("argocdUrl"):
             names.append("argocd")
-            asked.append(lambda: argo_cd(config))
+            asked.append(lambda: argo_cd(config, outputs))
         found = environments.of(outputs)
         if found:
             names += [each.name for each in found]
@@ -165,17 +165,20 @@ def further(name: str, kubeconfig: str) -> Line:
         return replace(nodes(config, []), name=f"cluster {name}")
 
 
-def argo_cd(config: Path) -> Line:
-    """Tell whether all of Argo CD runs: what is off says nothing of what it does not do.
+def argo_cd(config: Path, outputs: Mapping[str, Any]) -> Line:
+    """Tell whether all of Argo CD runs, as what is off says nothing of what it does not do, and has our passwords.
 
     Args:
         config: path of its cluster's kubeconfig.
+        outputs: the stack's, with secrets.
     """
     found = drift.workloads(config, ARGOCD)
     bad = [each["metadata"]["name"] for each in found if not each.get("status", {}).get("readyReplicas")]
     said = f"{len(found) - len(bad)} of {len(found)} parts run" + (f"; not {', '.join(bad)}" if bad else "")
-    ok = bool(found) and not bad
-    return Line(name="argocd", ok=ok, found=said, fix="" if ok else "make up, which starts what is off")
+    if other := drift.other_passwords(config, outputs):
+        said += f"; {', '.join(other)} is not that of make password"
+    ok = bool(found) and not bad and not other
+    return Line(name="argocd", ok=ok, found=said, fix="" if ok else "make up, which puts it back")
 
 
 def environment(outputs: Mapping[str, Any], config: Path, which: Environment) -> Line:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from contextlib import ExitStack
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import kube, names
@@ -13,12 +16,14 @@ from lab.host.console import say
 from lab.live import stack as stacks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 ANSWER: Final = 15  # seconds
 # Where Helm's workloads are. It puts nothing back of which it changes nothing, and Pulumi sees its releases alone.
 HELM: Final = (names.ARGOCD, names.SEALED_SECRETS, names.MONITORING, names.ROLLOUTS)
 OFF: Final = "argocd-applicationset-controller"  # at nothing by its chart's values
+SECRET: Final = "argocd-secret"  # noqa: S105 - its name
 WORKLOADS: Final = "deployments.apps,statefulsets.apps"
 
 
@@ -41,6 +46,8 @@ def flags(stack: str) -> list[str]:
         with ExitStack() as files:
             for text in (outputs["kubeconfig"], *(outputs.get("clusters") or {}).values()):
                 revive(files.enter_context(kube.config_file(text)))
+            if "argocdUrl" in outputs:
+                set_back(files.enter_context(kube.config_file(outputs["kubeconfig"])), outputs)
     except LabError:
         return []  # the `up` itself says, or mends, what is wrong
     return ["--refresh"]
@@ -75,3 +82,53 @@ def workloads(config: Path, namespace: str) -> list[dict[str, Any]]:
     """
     found = kube.get(config, WORKLOADS, namespace=namespace)["items"]
     return [each for each in found if each["metadata"]["name"] != OFF]
+
+
+def other_passwords(config: Path, outputs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the passwords of Argo CD's accounts that it does not accept, by the key of its Secret that has the hash.
+
+    Args:
+        config: path of its cluster's kubeconfig.
+        outputs: the stack's, with secrets.
+
+    Raises:
+        LabError: the cluster does not answer, or has no such Secret.
+    """
+    import bcrypt  # noqa: PLC0415 - only where there is one to compare
+
+    # https://argo-cd.readthedocs.io/en/stable/operator-manual/argocd-secret-yaml/
+    accounts = {f"accounts.{name}.password": each for name, each in (outputs.get("accounts") or {}).items()}
+    wanted = accounts or {"admin.password": outputs["argocdPassword"]}
+    data = kube.get(config, "secrets", namespace=names.ARGOCD, name=SECRET)["data"]
+    other = {}
+    for key, password in wanted.items():
+        try:
+            known = bcrypt.checkpw(password.encode(), base64.b64decode(data.get(key, "")))
+        except ValueError:  # no hash
+            known = False
+        if not known:
+            other[key] = password
+    return other
+
+
+def set_back(config: Path, outputs: Mapping[str, Any]) -> None:
+    """Give Argo CD's accounts the stack's passwords again, where somebody has changed them.
+
+    Args:
+        config: path of its cluster's kubeconfig.
+        outputs: the stack's, with secrets.
+
+    Raises:
+        LabError: the cluster does not answer, or does not do it.
+    """
+    import bcrypt  # noqa: PLC0415 - as above
+
+    data: dict[str, str] = {}
+    for key, password in other_passwords(config, outputs).items():
+        say(f"Argo CD has another {key} than `make password` shows: it is set back")
+        data[key] = bcrypt.hashpw(password.encode(), bcrypt.gensalt()).decode()
+        data[f"{key}Mtime"] = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if data:
+        patch = ["patch", "secret", SECRET, "--patch-file=/dev/stdin"]
+        told = json.dumps({"stringData": data})
+        run(kube.command(config, f"--namespace={names.ARGOCD}", *patch), timeout=ANSWER, given=told)

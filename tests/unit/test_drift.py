@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING, Any
 
+import bcrypt
 import pytest
 
 from components.core import kube
@@ -30,14 +33,22 @@ class Clusters:
         self.asked = 0
         self.answers = True
         self.typed: list[str] = []
+        self.given: list[str] = []
+        self.secret: dict[str, str] = {}
 
-    def get(self, *_: object, **__: object) -> dict[str, Any]:
+    def set(self, key: str, password: str) -> None:
+        self.secret[key] = base64.b64encode(bcrypt.hashpw(password.encode(), bcrypt.gensalt(4))).decode()
+
+    def get(self, _: object, kind: str, **__: object) -> dict[str, Any]:
+        if kind == "secrets":
+            return {"data": self.secret}
         self.asked += 1
         if not self.answers:
             raise LabError("the cluster does not answer")
         return {"items": self.items}
 
-    def run(self, command: list[str], **_: object) -> str:
+    def run(self, command: list[str], *, given: str = "", **_: object) -> str:
+        self.given.append(given)
         self.typed.append(" ".join(each for each in command[1:] if not each.startswith(("--kubeconfig", "--cache"))))
         return ""
 
@@ -45,6 +56,9 @@ class Clusters:
 @pytest.fixture
 def clusters(monkeypatch: pytest.MonkeyPatch) -> Clusters:
     made = Clusters()
+    made.set("admin.password", fakes.outputs("p3")["argocdPassword"])
+    for name, password in fakes.outputs("platform")["accounts"].items():
+        made.set(f"accounts.{name}.password", password)
     monkeypatch.setattr(kube, "get", made.get)
     monkeypatch.setattr(drift, "run", made.run)
     monkeypatch.setattr(tools, "ensure", lambda _: None)
@@ -96,6 +110,25 @@ def test_what_argo_cds_values_leave_off_is_the_one_that_is_not_started() -> None
     off = [name for name, each in values.items() if isinstance(each, dict) and each.get("replicas") == 0]
     assert off == ["applicationSet"]
     assert drift.OFF.startswith("argocd-applicationset")
+
+
+@pytest.mark.parametrize(("name", "key"), [("p3", "admin.password"), ("platform", "accounts.releaser.password")])
+@pytest.mark.parametrize("now", ["another", None])
+def test_a_password_that_was_changed_is_the_stacks_again(
+    clusters: Clusters, name: str, key: str, now: str | None
+) -> None:
+    if now:
+        clusters.set(key, now)
+    else:
+        clusters.secret[key] = base64.b64encode(b"no hash").decode()
+    outputs = fakes.outputs(name)
+    wanted = outputs["argocdPassword"] if name == "p3" else outputs["accounts"]["releaser"]
+    assert drift.flags(name) == ["--refresh"]
+    (typed,) = clusters.typed
+    assert typed == "--namespace=argocd patch secret argocd-secret --patch-file=/dev/stdin"
+    data = json.loads(clusters.given[0])["stringData"]
+    assert bcrypt.checkpw(wanted.encode(), data.pop(key).encode())
+    assert list(data) == [f"{key}Mtime"]
 
 
 def test_no_file_of_a_kubeconfig_is_left(clusters: Clusters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

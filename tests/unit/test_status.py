@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import bcrypt
 import pytest
 
 from components.core import names, versions
@@ -54,6 +56,7 @@ class Lab:
             drift.WORKLOADS: {
                 "items": [workload(each) for each in ("argocd-server", "argocd-repo-server")] + [workload(drift.OFF, 0)]
             },
+            f"secrets {drift.SECRET}": {"data": {}},
             APPLICATION: {
                 "status": {
                     "sync": {"status": "Synced", "revision": "1234567890"},
@@ -64,8 +67,13 @@ class Lab:
         # What the program exports; only what the test itself serves is elsewhere.
         self.outputs = fakes.outputs("p3", gitUrl="https://github.com/me/iot") | {"appUrl": url, "kubeconfig": SECRET}
         self.outputs["git"]["url"] = f"file://{repository}"
+        self.hash("admin.password", self.outputs["argocdPassword"])
         self.repository = repository
         self._tools = tools
+
+    def hash(self, key: str, password: str) -> None:
+        digest = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4))
+        self.objects[f"secrets {drift.SECRET}"]["data"][key] = base64.b64encode(digest).decode()
 
     def run(self, *args: str) -> int:
         fakes.kubectl(self._tools, self.objects)
@@ -139,6 +147,10 @@ def break_argocd(lab: Lab) -> None:
     lab.objects[drift.WORKLOADS]["items"][1] = workload("argocd-repo-server", 0)
 
 
+def break_password(lab: Lab) -> None:
+    lab.hash("admin.password", "another")
+
+
 def break_secret(lab: Lab) -> None:
     break_application(lab)
     said = {"status": "Degraded", "message": "no key could decrypt secret (a); seal it anew"}
@@ -175,6 +187,7 @@ def break_git(lab: Lab) -> None:
         (break_expected_node, r"NOT OK +cluster +1 of 2 nodes Ready.*; not worker"),
         (break_cluster, r"NOT OK +cluster +the cluster does not answer \(.*refused.*\) -> make up"),
         (break_application, r"NOT OK +application +Synced and Degraded at commit 1234567 -> "),
+        (break_password, r"NOT OK +argocd +2 of 2 parts run; admin.password is not that of make password -> make up"),
         (break_argocd, r"NOT OK +argocd +1 of 2 parts run; not argocd-repo-server -> make up"),
         (
             break_secret,
