@@ -1,4 +1,4 @@
-"""What was changed or removed by hand in a stack's clusters, and an `up` is to put back."""
+"""What was changed, removed or left in a stack's clusters behind Pulumi's back, and an `up` is to put right."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from components.core.errors import LabError
 from components.core.run import run
 from lab.host import local, tools
 from lab.host.console import say
+from lab.live import locks
 from lab.live import stack as stacks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 ANSWER: Final = 15  # seconds
-# Where Helm's workloads are. It puts nothing back of which it changes nothing, and Pulumi sees its releases alone.
-HELM: Final = (names.ARGOCD, names.SEALED_SECRETS, names.MONITORING, names.ROLLOUTS)
+# Helm's releases by their namespaces, which are all that Pulumi sees of what Helm has installed.
+HELM: Final = {
+    **{each: each for each in (names.ARGOCD, names.SEALED_SECRETS, names.ROLLOUTS)},
+    names.MONITORING: names.PROMETHEUS,
+}
+PROVIDER: Final = "pulumi:providers:kubernetes"
+NAMESPACE: Final = "kubernetes:core/v1:Namespace"
+STACK: Final = "pulumi:pulumi:Stack"
 OFF: Final = "argocd-applicationset-controller"  # at nothing by its chart's values
 SECRET: Final = "argocd-secret"  # noqa: S105 - its name
 WORKLOADS: Final = "deployments.apps,statefulsets.apps"
 
 
 def flags(stack: str) -> list[str]:
-    """Start what was scaled to nothing, and return what `pulumi up` has to be told so that it looks at what is there.
+    """Put back what Pulumi does not see, and return what `pulumi up` has to be told so that it looks at what is there.
 
     That is only where there is something to look at: what a cluster has that does not answer just now would be taken
     for gone, and made a second time.
@@ -39,18 +46,43 @@ def flags(stack: str) -> list[str]:
     if not local.has_own_backend() and not local.states().get(stack):
         return []
     try:
-        outputs = stacks.outputs(stack, show_secrets=True)
-        if outputs.get("part") == "p1" or "kubeconfig" not in outputs:
-            return []  # nothing in its cluster is Pulumi's
+        known = stacks.exported(stack)
+        clusters = {key: each["inputs"]["kubeconfig"] for key, each in known.items() if each["type"] == PROVIDER}
+        if not clusters:
+            return []
         tools.ensure(["kubectl"])
+        outputs = next((each.get("outputs") or {} for each in known.values() if each["type"] == STACK), {})
         with ExitStack() as files:
-            for text in (outputs["kubeconfig"], *(outputs.get("clusters") or {}).values()):
-                revive(files.enter_context(kube.config_file(text)))
-            if "argocdUrl" in outputs:
-                set_back(files.enter_context(kube.config_file(outputs["kubeconfig"])), outputs)
+            for key, text in clusters.items():
+                config = files.enter_context(kube.config_file(text))
+                revive(config)
+                forget(config, [each for each in known.values() if each.get("provider") == key])
+                if text == outputs.get("kubeconfig") and "argocdUrl" in outputs:
+                    set_back(config, outputs)
     except LabError:
         return []  # the `up` itself says, or mends, what is wrong
     return ["--refresh"]
+
+
+def forget(config: Path, known: Sequence[Mapping[str, Any]]) -> None:
+    """Remove what Helm has noted of a release that nobody knows, without which it refuses to begin anew.
+
+    One is left when the cluster goes away while Helm is at work, which can't even take it back. What it had made
+    already is taken over by the next one of that name.
+
+    Args:
+        config: path of the cluster's kubeconfig.
+        known: what the stack's state has in it.
+
+    Raises:
+        LabError: the cluster does not answer, or does not do it.
+    """
+    ours = {each["inputs"]["metadata"]["name"] for each in known if each["type"] == NAMESPACE}
+    installed = {each["inputs"]["name"] for each in known if each["type"] == locks.RELEASE}
+    for namespace, release in HELM.items():
+        if namespace in ours and release not in installed:
+            named = [f"--namespace={namespace}", "delete", "secrets", f"--selector=owner=helm,name={release}"]
+            run(kube.command(config, *named), timeout=ANSWER)
 
 
 def revive(config: Path) -> None:

@@ -91,13 +91,7 @@ def _forget_release(stack: str, operation: Mapping[str, Any]) -> None:
     name, namespace = release["inputs"]["name"], release["inputs"]["namespace"]
     # Of one that was being made, nothing else knows: Helm may have come to its end since.
     status = "" if operation["type"] == "creating" else ",status in (pending-install,pending-upgrade,pending-rollback)"
-    shown = json.loads(stacks.pulumi("stack", "export", "--stack", stack, "--show-secrets"))
-    provider = release["provider"].rpartition("::")[0]
-    (kubeconfig,) = [
-        json.loads(each["inputs"]["kubeconfig"]["plaintext"])
-        for each in shown["deployment"]["resources"]
-        if each["urn"] == provider and each["id"] == release["provider"].rpartition("::")[2]
-    ]
+    kubeconfig = stacks.exported(stack)[release["provider"]]["inputs"]["kubeconfig"]
     with kube.config_file(kubeconfig) as config:
         command = kube.command(config, f"--request-timeout={ANSWER}s", f"--namespace={namespace}", "delete", "secrets")
         try:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # No question to the CLI takes longer; one that waits for a lock or a backend must not wait for ever.
 TIMEOUT: Final = 120
+# How a state marks a secret: pulumi/sdk/go/common/resource/sig.go
+SECRET: Final = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the mark, the same everywhere
 # The address of a state in a folder tells nobody anything.
 QUIET: Final = ("--suppress-permalink=true",)
 
@@ -184,6 +186,27 @@ def without(gone: set[str], resources: list[dict[str, Any]]) -> list[dict[str, A
         for each in resources
         if each["urn"] not in gone
     ]
+
+
+def exported(stack: str) -> dict[str, Any]:
+    """Return the resources of a stack that the state has, with their secrets, by URN and ID: ``URN::ID``.
+
+    Args:
+        stack: the stack's name.
+    """
+    found = json.loads(pulumi("stack", "export", "--stack", stack, "--show-secrets"))
+    return {f"{each['urn']}::{each.get('id', '')}": _plain(each) for each in found["deployment"].get("resources") or []}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a value of the state with what is secret in it as any other."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "plaintext" in value and SECRET in value:
+        return json.loads(value["plaintext"])
+    return {key: _plain(each) for key, each in value.items()}
 
 
 def outputs(stack: str, *, show_secrets: bool = False) -> dict[str, Any]:

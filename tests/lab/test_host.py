@@ -74,12 +74,12 @@ def refuses(lab: Lab, command: str = "up") -> str:
 
 def goes_on(lab: Lab) -> None:
     """See that nothing stands in the way any more, without waiting for all of it to come up."""
-    lab.command("preview")
+    lab.pulumi("preview")
 
 
 @pytest.mark.usefixtures("nothing_made")
 @pytest.mark.parametrize(("key", "port"), PORTS.items())
-@fault("host", "a port: `{key}`", when="something listens there", saw="Port ... is taken", out="make preview")
+@fault("host", "a port: `{key}`", when="something listens there", saw="Port ... is taken", out="pulumi preview")
 def test_a_port_that_is_taken_is_named(refused: Lab, key: str, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         said = refuses(refused)
@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_is_named(refused: Lab, key: str, port: int) -> Non
 
 
 @pytest.mark.usefixtures("nothing_made")
-@fault("host", "the Docker engine", when="it does not run", saw="Docker engine is not running", out="make preview")
+@fault("host", "the Docker engine", when="it does not run", saw="Docker engine is not running", out="pulumi preview")
 def test_a_docker_engine_that_does_not_run_is_said_first(refused: Lab, tmp_path: Path) -> None:
     known, refused.env = refused.env, refused.env | {"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}
     refuses(refused)
@@ -97,7 +97,7 @@ def test_a_docker_engine_that_does_not_run_is_said_first(refused: Lab, tmp_path:
 
 
 @pytest.mark.usefixtures("nothing_made")
-@fault("host", "the chart's archive", when="it was cut in half", saw="is no Helm chart", out="make preview")
+@fault("host", "the chart's archive", when="it was cut in half", saw="is no Helm chart", out="pulumi preview")
 def test_a_chart_that_was_cut_in_half_is_said(refused: Lab, tmp_path: Path) -> None:
     wanted = versions.ARGOCD_CHART
     good = next(path for path in (chart.kept(wanted), chart.offline(wanted)) if path and path.is_file())
@@ -110,7 +110,7 @@ def test_a_chart_that_was_cut_in_half_is_said(refused: Lab, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("nothing_made")
-@fault("host", "the passphrase", when="another one is set", saw="incorrect passphrase", out="make preview")
+@fault("host", "the passphrase", when="another one is set", saw="incorrect passphrase", out="pulumi preview")
 def test_another_passphrase_is_said(refused: Lab) -> None:
     refused.run("pulumi", "config", "set", "--stack", "p3", "--secret", "iot:gitPassword", given="secret")
     known, refused.env = refused.env, refused.env | {"PULUMI_CONFIG_PASSPHRASE": "another"}
@@ -121,9 +121,9 @@ def test_another_passphrase_is_said(refused: Lab) -> None:
 
 
 @pytest.mark.usefixtures("nothing_made")
-@fault("host", "the state", when="a newer version of the project has written it", saw="newer", out="make preview")
+@fault("host", "the state", when="a newer version of the project has written it", saw="newer", out="pulumi preview")
 def test_a_state_of_a_newer_version_is_left_alone(refused: Lab) -> None:
-    refused.command("preview")
+    refused.pulumi("preview")
     (file,) = (refused.folder / ".lab" / "state").glob(".pulumi/stacks/*/p3.json")
     good = file.read_text(encoding="utf-8")
     newer = json.loads(good)
@@ -155,7 +155,7 @@ def small(refused: Lab) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("nothing_made")
-@fault("host", "the disk with the state", when="it is full", saw="no space left on device", out="make preview")
+@fault("host", "the disk with the state", when="it is full", saw="no space left on device", out="pulumi preview")
 def test_a_full_disk_is_said(refused: Lab, small: Path) -> None:
     refuses(refused)
     (small / "full").unlink()

@@ -371,6 +371,29 @@ def test_the_last_hour_is_one_page_and_four_numbers(lab: Lab) -> None:
     assert "prod" in said
 
 
+@pytest.mark.parametrize(
+    ("delivery", "kind", "other"), [("canary", "rollout", "deployment"), ("", "deployment", "rollout")]
+)
+def test_an_environment_that_is_there_takes_another_way_and_goes_back(
+    lab: Lab, delivery: str, kind: str, other: str
+) -> None:
+    dev = {"port": PORTS["dev"], **({"delivery": delivery} if delivery else {})}
+    version = says("dev")
+    lab.set("environments", {**SETTINGS["environments"], "dev": dev})
+    with asked("dev") as load:
+        lab.shell("make up")
+        eventually(
+            f"it is a {kind} alone",
+            lambda: (
+                bool(lab.kubectl("-n", "dev", "get", kind, "-o", "name"))
+                and not lab.kubectl("-n", "dev", "get", other, "-o", "name")
+            ),
+            lambda: line(lab, "dev"),
+        )
+        eventually("it is healthy", lambda: "Synced and Healthy" in line(lab, "dev"), lambda: line(lab, "dev"))
+    assert set(load.answers) == {version}, load.answers
+
+
 def test_whoever_was_told_of_something_is_told_that_it_is_over(receiver: Receiver) -> None:
     for each in ("RolloutAborted", "AppDegraded", "ErrorRateHigh", "LatencyHigh"):
         eventually(f"{each} is over", lambda: receiver.has(each, "resolved"), receiver.names, RESOLVES)  # noqa: B023 - as above

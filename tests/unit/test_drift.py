@@ -13,7 +13,7 @@ from components.core import kube
 from components.core.errors import LabError
 from devtools import graph
 from lab.host import local, paths, tools
-from lab.live import drift, stack
+from lab.live import drift, locks, stack
 from tests.unit import fakes
 
 if TYPE_CHECKING:
@@ -34,10 +34,27 @@ class Clusters:
         self.answers = True
         self.typed: list[str] = []
         self.given: list[str] = []
+        self.noted = True
         self.secret: dict[str, str] = {}
 
     def set(self, key: str, password: str) -> None:
         self.secret[key] = base64.b64encode(bcrypt.hashpw(password.encode(), bcrypt.gensalt(4))).decode()
+
+    def exported(self, name: str) -> dict[str, Any]:
+        """Return what the state has: of each cluster its provider, and a namespace in it with Helm's release."""
+        outputs = fakes.outputs(name)
+        found = {"stack": {"type": drift.STACK, "outputs": outputs}}
+        texts = [outputs["kubeconfig"], *outputs.get("clusters", {}).values()] if name != "p1" else []
+        for number, text in enumerate(texts):
+            provider = f"urn::provider::{number}"
+            found[provider] = {"type": drift.PROVIDER, "inputs": {"kubeconfig": text if not number else "another"}}
+            within = {"provider": provider}
+            found[f"namespace-{number}"] = {
+                **within, "type": drift.NAMESPACE, "inputs": {"metadata": {"name": "argocd"}}
+            }  # fmt: skip
+            if self.noted:
+                found[f"release-{number}"] = {**within, "type": locks.RELEASE, "inputs": {"name": "argocd"}}
+        return found
 
     def get(self, _: object, kind: str, **__: object) -> dict[str, Any]:
         if kind == "secrets":
@@ -63,7 +80,7 @@ def clusters(monkeypatch: pytest.MonkeyPatch) -> Clusters:
     monkeypatch.setattr(drift, "run", made.run)
     monkeypatch.setattr(tools, "ensure", lambda _: None)
     monkeypatch.setattr(local, "states", lambda: dict.fromkeys(("p1", "p2", "p3", "platform"), 9))
-    monkeypatch.setattr(stack, "outputs", lambda name, **_: fakes.outputs(name))
+    monkeypatch.setattr(stack, "exported", made.exported)
     return made
 
 
@@ -86,7 +103,7 @@ def test_in_p1_there_is_nothing_to_look_at(clusters: Clusters) -> None:
 @pytest.mark.parametrize("states", [{}, {"p3": 0}])
 def test_a_first_up_asks_nobody(clusters: Clusters, monkeypatch: pytest.MonkeyPatch, states: dict[str, int]) -> None:
     monkeypatch.setattr(local, "states", lambda: states)
-    monkeypatch.setattr(stack, "outputs", lambda *_, **__: pytest.fail("nothing is up"))
+    monkeypatch.setattr(stack, "exported", lambda *_: pytest.fail("nothing is up"))
     assert drift.flags("p3") == []
     assert clusters.asked == 0
 
@@ -129,6 +146,12 @@ def test_a_password_that_was_changed_is_the_stacks_again(
     data = json.loads(clusters.given[0])["stringData"]
     assert bcrypt.checkpw(wanted.encode(), data.pop(key).encode())
     assert list(data) == [f"{key}Mtime"]
+
+
+def test_a_release_that_nobody_knows_is_forgotten_so_that_it_can_begin_anew(clusters: Clusters) -> None:
+    clusters.noted = False
+    assert drift.flags("p3") == ["--refresh"]
+    assert clusters.typed == ["--namespace=argocd delete secrets --selector=owner=helm,name=argocd"]
 
 
 def test_no_file_of_a_kubeconfig_is_left(clusters: Clusters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
