@@ -159,3 +159,12 @@ def test_no_file_of_a_kubeconfig_is_left(clusters: Clusters, tmp_path: Path, mon
     drift.flags("platform")
     assert clusters.asked
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_of_the_state_is_read_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = {stack.SECRET: "1b47061264138c4ac30d75fd1eb44270", "plaintext": json.dumps("apiVersion: v1")}
+    resource = {"urn": "urn:a", "id": "b", "inputs": {"kubeconfig": secret, "args": [secret], "plaintext": "x"}}
+    text = json.dumps({"deployment": {"resources": [resource]}})
+    monkeypatch.setattr(stack, "pulumi", lambda *_: text)
+    inputs = stack.exported("p3")["urn:a::b"]["inputs"]
+    assert inputs == {"kubeconfig": "apiVersion: v1", "args": ["apiVersion: v1"], "plaintext": "x"}
