@@ -11,6 +11,8 @@ from lab.host import paths
 # Where every tool of the project is fetched from instead of its official site: https://HOST/PATH becomes
 # $IOT_MIRROR/HOST/PATH.
 MIRROR: Final = "IOT_MIRROR"
+PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
+HERE: Final = ("127.0.0.1", "localhost")
 
 
 def environment() -> dict[str, str]:
@@ -30,6 +32,10 @@ def environment() -> dict[str, str]:
     env.setdefault("PULUMI_SUPPRESS_NEO_LINK", "true")
     if not own_passphrase():
         env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(paths.PASSPHRASE)
+    if any(env.get(name) for each in PROXIES for name in (each, each.upper())):
+        # Pulumi, its plugins and the program talk to each other by gRPC, which asks a proxy for this host's own, too.
+        kept = ",".join(env.get(name, "") for name in ("NO_PROXY", "no_proxy")).split(",")
+        env["NO_PROXY"] = env["no_proxy"] = ",".join(dict.fromkeys(filter(None, [*kept, *HERE])))
     if mirror := env.get(MIRROR, "").rstrip("/"):
         plugins = f".*={mirror}/get.pulumi.com/releases/plugins"
         env.setdefault("PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES", plugins)

@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from components.core import versions
 from components.core.dynamic import Provider, other_version
 from components.core.errors import LabError
 from components.core.run import CommandError, run
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 STACKS: Final = paths.STATE / ".pulumi" / "stacks" / PROJECT
 SALT: Final = "encryptionsalt:"
 ANSWER: Final = 60  # seconds for a question to Git
+LATEST: Final = 4  # pulumi/sdk/go/common/apitype/core.go: DeploymentSchemaVersionLatest
 PROVIDER: Final = "pulumi:providers:kubernetes"
 IDENTITY: Final = "clusterIdentifier"
 FILTER: Final = {"clean": f"sed '/^{SALT}/d'", "smudge": "cat"}
@@ -78,13 +80,22 @@ def told_by_path(stack: str) -> str:
 
 
 def check_version(stack: str) -> None:
-    """Stop when the stack's state in .lab/state names code that this version of the project does not have.
+    """Stop when the stack's state in .lab/state is one that this version of the project, or of Pulumi, can't handle.
 
-    Pulumi would stop as well, in the middle and with "No module named".
+    Pulumi would stop as well, in the middle and with "No module named", or without a word on what to do.
 
     Raises:
-        LabError: it does.
+        LabError: it is.
     """
+    path = STACKS / f"{stack}.json"
+    if path.exists() and not has_own_backend():
+        written: int = json.loads(path.read_text(encoding="utf-8")).get("version", 1)
+        if written > LATEST:
+            raise LabError(
+                f"the state of {stack} was written by a newer version of Pulumi",
+                why=f"it is of version {written}, and {versions.PULUMI} knows {LATEST}",
+                fix="use the version of the project that has written it; nothing was changed",
+            )
     for each in _known(stack):
         if each["type"].startswith("pulumi-python:"):
             said = each["inputs"]["__provider"]

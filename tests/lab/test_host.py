@@ -97,7 +97,7 @@ def test_a_docker_engine_that_does_not_run_is_said_first(refused: Lab, tmp_path:
 
 
 @pytest.mark.usefixtures("nothing_made")
-@fault("host", "the chart's archive", when="it was cut in half", saw="is no Helm chart", out="pulumi preview")
+@fault("host", "the chart's archive", when="it was cut in half", saw="is not a Helm chart", out="pulumi preview")
 def test_a_chart_that_was_cut_in_half_is_said(refused: Lab, tmp_path: Path) -> None:
     wanted = versions.ARGOCD_CHART
     good = next(path for path in (chart.kept(wanted), chart.offline(wanted)) if path and path.is_file())
@@ -121,7 +121,13 @@ def test_another_passphrase_is_said(refused: Lab) -> None:
 
 
 @pytest.mark.usefixtures("nothing_made")
-@fault("host", "the state", when="a newer version of the project has written it", saw="newer", out="pulumi preview")
+@fault(
+    "host",
+    "the state",
+    when="a newer Pulumi has written it",
+    saw="was written by a newer version",
+    out="pulumi preview",
+)
 def test_a_state_of_a_newer_version_is_left_alone(refused: Lab) -> None:
     refused.pulumi("preview")
     (file,) = (refused.folder / ".lab" / "state").glob(".pulumi/stacks/*/p3.json")

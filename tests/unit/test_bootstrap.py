@@ -292,6 +292,23 @@ def test_activate_leaves_what_the_user_has_set(active: Path, shell: str) -> None
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, None),
+        ({"https_proxy": "http://p:1"}, "127.0.0.1,localhost"),
+        ({"HTTP_PROXY": "http://p:1", "NO_PROXY": "corp.example"}, "corp.example,127.0.0.1,localhost"),
+        ({"HTTP_PROXY": "http://p:1", "no_proxy": "127.0.0.1,a"}, "127.0.0.1,a"),
+    ],
+)
+def test_activate_keeps_a_proxy_out_of_what_stays_on_this_host(
+    active: Path, shell: str, given: dict[str, str], wanted: str | None
+) -> None:
+    env = activated(shell, active, **given)
+    assert env.get("no_proxy") == wanted
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_activate_elsewhere_says_where_it_belongs_and_leaves_the_shell(active: Path, shell: str) -> None:
     command = [shell, "-c", ". project/activate; echo still here; env"]
     done = subprocess.run(command, cwd=active.parent, capture_output=True, text=True, check=True)

@@ -113,6 +113,22 @@ def test_a_state_of_another_version_is_told_before_anything_is_done(
             local.check_version("p3")
 
 
+def test_a_state_of_a_newer_pulumi_is_told_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "STACKS", tmp_path)
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    for version in (3, 4, 5):
+        (tmp_path / "p3.json").write_text(json.dumps({"version": version, "checkpoint": {}}), encoding="utf-8")
+        if version <= local.LATEST:
+            local.check_version("p3")
+        else:
+            with pytest.raises(
+                LabError, match=r"by a newer version of Pulumi.*it is of version 5.*Fix: use the version"
+            ):
+                local.check_version("p3")
+
+
 def test_nothing_plans_or_empties_a_secret() -> None:
     provider = RandomSecretProvider()
     assert provider.diff("made", KEPT, {"bytes": 48.0}).changes is False

@@ -76,6 +76,26 @@ def test_the_passphrase_is_random_stays_and_is_the_owners_alone(project: Path) -
     assert paths.PASSPHRASE.read_text(encoding="utf-8") != first
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, None),
+        ({"https_proxy": "http://p:1"}, "127.0.0.1,localhost"),
+        ({"HTTP_PROXY": "http://p:1", "NO_PROXY": "a,127.0.0.1", "no_proxy": "b"}, "a,127.0.0.1,b,localhost"),
+    ],
+)
+def test_a_proxy_is_kept_out_of_what_stays_on_this_host(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], wanted: str | None
+) -> None:
+    for name in ("NO_PROXY", *environment.PROXIES):
+        monkeypatch.delenv(name.lower(), raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    env = environment.environment()
+    assert (env.get("NO_PROXY"), env.get("no_proxy")) == (wanted, wanted)
+
+
 def test_pulumi_is_told_of_the_passphrase_by_file_never_by_value(project: Path) -> None:
     local.prepare()
     env = environment.environment()
