@@ -291,9 +291,14 @@ def _outputs(props: dict[str, Any], found: Found) -> dict[str, Any]:
 
 
 def _k3d(arguments: list[str], *, timeout: float) -> str:
-    """Run k3d without the folder that it makes in the user's configuration and leaves empty."""
+    """Run k3d without the folder that it makes in the user's configuration, and away from the user's kubeconfig.
+
+    It writes that file anew when a cluster goes, also when nothing in it is of that cluster.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        return run(["k3d", *arguments], timeout=timeout, env={"XDG_CONFIG_HOME": folder})
+        kubeconfig = Path(folder) / "kubeconfig"
+        kubeconfig.write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
+        return run(["k3d", *arguments], timeout=timeout, env={"XDG_CONFIG_HOME": folder, "KUBECONFIG": str(kubeconfig)})
 
 
 def _delete(name: str) -> None:

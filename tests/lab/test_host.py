@@ -177,9 +177,11 @@ def odd(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
     folder = tmp_path_factory.mktemp("odd") / "Zoë's Übung 1"
     folder.mkdir()
     made = make(folder)
-    # Nobody can make a folder there, not even root.
-    home = folder / "file" / "home"
-    home.parent.touch()
+    home = folder / "home"
+    home.mkdir(mode=0o500)
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(home)]
+    # Root may write wherever it can.
+    mounted = os.geteuid() == 0 and not subprocess.run(mount, check=False, capture_output=True).returncode
     theirs = folder / "kubeconfig"
     theirs.write_text("apiVersion: v1\nkind: Config\ncurrent-context: theirs\n", encoding="utf-8")
     made.env |= {
@@ -191,6 +193,9 @@ def odd(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
     }
     yield made
     cluster.remove(made)
+    if mounted:
+        subprocess.run(["umount", str(home)], check=True)
+    home.chmod(0o700)
 
 
 @pytest.fixture
@@ -204,7 +209,7 @@ def masked() -> Iterator[None]:
 @pytest.mark.usefixtures("masked")
 @fault(
     "host",
-    "nothing: a path with a space and `ë`, locale C, umask 077, a HOME that can't be, a proxy that does not "
+    "nothing: a path with a space and `ë`, locale C, umask 077, a HOME that can't be written, a proxy that does not "
     "answer, a KUBECONFIG of something else, another working directory",
     when="at once",
     saw="Synced and Healthy",

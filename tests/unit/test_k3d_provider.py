@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +15,6 @@ from components.k3d import provider as k3d_provider
 from components.k3d.provider import K3dClusterProvider
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.unit.programs import Engine
 
 pytestmark = pytest.mark.unit
@@ -513,3 +512,19 @@ def test_a_place_is_told_by_its_engine_or_by_its_host_and_the_way_to_it(
 
     assert bool(provider.diff(made["id"], made, wanted()).replaces) is lost
     assert (provider.read(made["id"], made).id == "") is lost
+
+
+def test_k3d_never_sees_the_users_kubeconfig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    theirs = tmp_path / "config"
+    monkeypatch.setenv("KUBECONFIG", str(theirs))
+    seen: list[str] = []
+
+    def run(_: list[str], *, env: dict[str, str], **__: object) -> str:
+        seen.append(env["KUBECONFIG"])
+        assert Path(seen[-1]).read_text(encoding="utf-8").startswith("apiVersion: v1")
+        return ""
+
+    monkeypatch.setattr(k3d_provider, "run", run)
+    k3d_provider._k3d(["cluster", "delete", "x"], timeout=1)  # noqa: SLF001 - what every call goes through
+    assert seen
+    assert seen[0] != str(theirs)
