@@ -101,8 +101,16 @@ def shown(lab: Lab) -> str:
     ("what", "swap", "words"),
     [
         pytest.param("an image that does not exist", (":v1", ":v9"), "ImagePull", id="image"),
-        pytest.param("an app that ends at once", ("( +)(image: .*)", ENDS), "CrashLoopBackOff", id="crash"),
-        pytest.param("a manifest that is no YAML", ("kind: D", "kind: [D"), "YAML", id="malformed"),
+        pytest.param(
+            "an app that ends at once",
+            ("( +)(image: .*)", ENDS),
+            "CrashLoopBackOff",
+            id="crash",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "a manifest that is no YAML", ("kind: D", "kind: [D"), "YAML", id="malformed", marks=pytest.mark.long
+        ),
     ],
 )
 @fault("world", "Git: {what}", when="is pushed", saw="NOT OK", out=BY_ITSELF)
@@ -123,6 +131,7 @@ def test_what_is_wrong_in_git_is_shown_and_the_app_goes_on_until_it_is_reverted(
     assert "NOT OK" not in shown(lab)
 
 
+@pytest.mark.long
 @fault("world", "Git: the folder that Argo CD follows", when="is removed", saw="does not exist", out=BY_ITSELF)
 def test_a_folder_that_is_gone_from_git_takes_nothing_away(lab: Lab, clone: Path) -> None:
     lab.run("git", "-C", str(clone), "rm", "-r", "--quiet", "manifests/p3")
@@ -140,6 +149,7 @@ def test_a_folder_that_is_gone_from_git_takes_nothing_away(lab: Lab, clone: Path
 # --- what is around it -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @fault("world", "the Git server", when="is stopped while somebody releases", saw="can't be reached", out="make up")
 def test_a_release_without_git_says_so_and_up_starts_it(lab: Lab) -> None:
     lab.run("docker", "stop", "--time=1", GIT)
@@ -178,6 +188,7 @@ def test_argo_cds_secret_that_was_changed_is_as_it_was(lab: Lab) -> None:
     assert "NOT OK" not in shown(lab)
 
 
+@pytest.mark.long
 @fault("world", "Argo CD's Helm Release", when="is left pending by somebody's helm", saw="", out="make up")
 def test_a_release_that_is_pending_is_gone_on_with(lab: Lab) -> None:
     named = "sh.helm.release.v1.argocd.v"
@@ -233,6 +244,7 @@ def test_a_push_during_a_heal_is_what_runs_then(lab: Lab, clone: Path) -> None:
     assert cluster.head(lab) == cluster.application(lab)["sync"]["revision"]
 
 
+@pytest.mark.long
 @fault("two", "`make release`", when="beside another one", saw="", out="make release")
 def test_two_releases_are_two_commits(lab: Lab, clone: Path) -> None:
     before = lab.run("git", "-C", str(clone), "rev-list", "--count", "HEAD").stdout
@@ -254,6 +266,7 @@ def test_two_releases_are_two_commits(lab: Lab, clone: Path) -> None:
     lab.command("release", "v1")
 
 
+@pytest.mark.long
 @fault("two", "`make up`", when="of another clone of the project", saw="is here already", out="make up")
 def test_another_clone_takes_nothing_over(lab: Lab, tmp_path: Path) -> None:
     other = Lab(tmp_path, "p3", cluster.SETTINGS)

@@ -68,7 +68,7 @@ class Strike:
 
 
 def strikes() -> list[Any]:
-    """Return strikes, drawn from the seed: the first of each kind is one that every run of the tests has."""
+    """Return strikes, drawn from the seed: one of every process is one that every run of the tests has."""
     drawn = random.Random(int(os.environ.get(SEED, "1")))  # noqa: S311 - to be repeated, no secret
     found: list[Any] = []
     for number in range(STRIKES):
@@ -76,7 +76,9 @@ def strikes() -> list[Any]:
             # The second one of each kind is the first at a moment.
             at = drawn.randrange(1, RESOURCES) if number % 2 == 0 else None
             strike = Strike(how=how, boundary=at, moment=drawn.uniform(0.5, SECONDS))
-            found.append(pytest.param(strike, id=str(strike), marks=[pytest.mark.long] if number else []))
+            found.append(
+                pytest.param(strike, id=str(strike), marks=[pytest.mark.long] if number or how != "power" else [])
+            )
     return found
 
 

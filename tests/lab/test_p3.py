@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -440,25 +439,6 @@ def test_an_existing_cluster_is_used_and_what_it_had_stays(
     cluster.answers("v2")
 
 
-def test_a_run_that_was_killed_is_gone_on_with(lab: Lab) -> None:
-    lab.set("registryPort", 0)
-    lab.run("k3d", "cluster", "delete", CLUSTER)
-    # With the project's own backend, as users have it.
-    env = {key: value for key, value in lab.env.items() if key != "PULUMI_BACKEND_URL"}
-    up = ["pulumi", "up", "--stack", "p3", "--yes", "--skip-preview", "--non-interactive"]
-    pods = ["docker", "exec", NODE, "kubectl", "--namespace=argocd", "get", "pods", "--output=name"]
-    with subprocess.Popen(up, cwd=lab.folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        # In the middle of Argo CD's Helm Release.
-        eventually("a pod of Argo CD", lambda: bool(lab.run(*pods, check=False).stdout), lambda: "none", seconds=180)
-        process.kill()
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", "up"], cwd=lab.folder, env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "an earlier run of p3 was killed" in done.stderr
-    cluster.answers("v2")
-
-
 @fault(
     "host",
     "p3: a cluster with its name",
@@ -467,6 +447,7 @@ def test_a_run_that_was_killed_is_gone_on_with(lab: Lab) -> None:
     out="docker rm",
 )
 def test_a_foreign_cluster_of_that_name_is_left_alone(lab: Lab) -> None:
+    lab.set("registryPort", 0)
     lab.run("k3d", "cluster", "delete", CLUSTER)
     lab.run(
         "docker",
