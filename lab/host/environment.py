@@ -11,6 +11,7 @@ from lab.host import paths
 # Where every tool of the project is fetched from instead of its official site: https://HOST/PATH becomes
 # $IOT_MIRROR/HOST/PATH.
 MIRROR: Final = "IOT_MIRROR"
+ROOT: Final = "IOT_ROOT"  # of the project whose command a process was started by
 PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
 HERE: Final = ("127.0.0.1", "localhost")
 
@@ -26,6 +27,7 @@ def environment() -> dict[str, str]:
     if (offline := paths.offline()) and str(offline / "bin") not in folders:
         folders.append(str(offline / "bin"))
     env["PATH"] = os.pathsep.join(folders)
+    env[ROOT] = str(paths.ROOT)
     env.setdefault("PULUMI_HOME", str(paths.PULUMI_HOME))
     env.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
     # An assistant that needs an account helps nobody here.

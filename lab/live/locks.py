@@ -13,6 +13,7 @@ from components.core.run import CommandError, run
 from components.core.settings import PROJECT
 from lab.host import local, paths
 from lab.host.console import say
+from lab.live import orphans
 from lab.live import stack as stacks
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def recover(stack: str) -> None:
         path.with_name(f"{path.name}.attrs").unlink(missing_ok=True)
     if len(gone) < len(held):
         return
+    if ended := orphans.end():
+        say(f"an earlier run was killed: {ended} of its plugins that were still at work are ended")
     forgotten = _forget_pending(stack) if local.has_pending(stack) else 0
     if gone or forgotten:
         say(f"an earlier run of {stack} was killed: its lock is taken away, and {forgotten} operations begin anew")
