@@ -34,6 +34,7 @@ def recover(stack: str) -> None:
     """
     if local.has_own_backend():
         return
+    _remove_cut_off()
     # As pulumi/pkg/backend/diy/lock.go lays it out; a file of attributes may be beside each.
     folder = paths.STATE / ".pulumi" / "locks" / "organization" / PROJECT / stack
     held = {path: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
@@ -43,12 +44,24 @@ def recover(stack: str) -> None:
         path.with_name(f"{path.name}.attrs").unlink(missing_ok=True)
     if len(gone) < len(held):
         return
+    for path in paths.STATE.rglob("*.tmp"):  # what was being written; it gets its name when it is whole
+        path.unlink()
     if ended := orphans.end():
         say(f"an earlier run was killed: {ended} of its plugins that were still at work are ended")
     forgotten = _forget_pending(stack) if local.has_pending(stack) else 0
     if gone or forgotten:
         say(f"an earlier run of {stack} was killed: its lock is taken away, and {forgotten} operations begin anew")
     stacks.mend(stack)
+
+
+def _remove_cut_off() -> None:
+    """Remove the metadata beside a file of the state that a kill has cut off, as earlier versions had it.
+
+    Pulumi reads nothing of a state with it, and needs none of it.
+    """
+    for path in paths.STATE.rglob("*.attrs"):
+        if not path.read_bytes().rstrip().endswith(b"}"):
+            path.unlink()
 
 
 def _is_gone(lock: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from components.core import versions
 from components.core.errors import LabError
 from lab.commands import clean, destroy, doctor
 from lab.host import chart, docker, environment, local, needs, paths, plugins
-from lab.live import locks
+from lab.live import locks, stack
 from tests.site import link_commands, write_command
 
 ROOT: Final = Path(__file__).parents[2]
@@ -290,7 +290,8 @@ def test_the_lock_of_a_run_that_was_killed_is_taken_away_with_what_it_had_begun(
         "inputs": {"name": "argocd", "namespace": "argocd"},
     }
     pending = [{"type": "creating", "resource": release}]
-    provider = {"urn": "urn:provider", "id": "1", "inputs": {"kubeconfig": {"plaintext": json.dumps("a kubeconfig")}}}
+    secret = {stack.SECRET: "1b47061264138c4ac30d75fd1eb44270", "plaintext": json.dumps("a kubeconfig")}
+    provider = {"urn": "urn:provider", "id": "1", "inputs": {"kubeconfig": secret}}
     content = json.loads(state.read_text(encoding="utf-8"))
     content["checkpoint"]["latest"]["pending_operations"] = pending
     state.write_text(json.dumps(content), encoding="utf-8")
@@ -313,6 +314,25 @@ esac
     # Helm would refuse to begin a release anew of which it still has a note.
     assert "--namespace=argocd delete secrets --selector=owner=helm,name=argocd" in (project / "kubectl").read_text()
     assert "an earlier run of p3 was killed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+def test_what_a_kill_has_cut_off_beside_the_state_is_taken_away(project: Path, at_work: bool) -> None:
+    bring_up("p3", "k3d:index:Nodes")
+    state = local.STACKS / "p3.json"
+    content = state.read_bytes()
+    cut, good = state.with_name("p3.json.attrs"), state.with_name("p3.json.bak.attrs")
+    cut.touch()
+    good.write_text('{"user.cache_control":""}\n', encoding="utf-8")
+    half = state.with_name("p3.json.18ec5c2147dab5c8.tmp")
+    half.write_text("{", encoding="utf-8")
+    if at_work:
+        lock("p3", ended(), "another-host")
+    locks.recover("p3")
+    assert not cut.exists()
+    assert good.exists()
+    assert half.exists() == at_work
+    assert state.read_bytes() == content
 
 
 @pytest.mark.parametrize("name", ["pulumi", "sleep"])
