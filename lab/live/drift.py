@@ -17,7 +17,7 @@ from lab.live import locks
 from lab.live import stack as stacks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 ANSWER: Final = 15  # seconds
@@ -55,8 +55,11 @@ def flags(stack: str) -> list[str]:
         with ExitStack() as files:
             for key, text in clusters.items():
                 config = files.enter_context(kube.config_file(text))
-                revive(config)
-                forget(config, [each for each in known.values() if each.get("provider") == key])
+                its = [each for each in known.values() if each.get("provider") == key]
+                ours = {each["inputs"]["metadata"]["name"] for each in its if each["type"] == NAMESPACE}
+                installed = {each["inputs"]["name"] for each in its if each["type"] == locks.RELEASE}
+                revive(config, ours)
+                forget(config, ours, installed)
                 if text == outputs.get("kubeconfig") and "argocdUrl" in outputs:
                     set_back(config, outputs)
     except LabError:
@@ -64,7 +67,7 @@ def flags(stack: str) -> list[str]:
     return ["--refresh"]
 
 
-def forget(config: Path, known: Sequence[Mapping[str, Any]]) -> None:
+def forget(config: Path, ours: set[str], installed: set[str]) -> None:
     """Remove what Helm has noted of a release that nobody knows, without which it refuses to begin anew.
 
     One is left when the cluster goes away while Helm is at work, which can't even take it back. What it had made
@@ -72,31 +75,33 @@ def forget(config: Path, known: Sequence[Mapping[str, Any]]) -> None:
 
     Args:
         config: path of the cluster's kubeconfig.
-        known: what the stack's state has in it.
+        ours: the namespaces there that the stack has made.
+        installed: the releases there that it knows.
 
     Raises:
         LabError: the cluster does not answer, or does not do it.
     """
-    ours = {each["inputs"]["metadata"]["name"] for each in known if each["type"] == NAMESPACE}
-    installed = {each["inputs"]["name"] for each in known if each["type"] == locks.RELEASE}
     for namespace, release in HELM.items():
         if namespace in ours and release not in installed:
             named = [f"--namespace={namespace}", "delete", "secrets", f"--selector=owner=helm,name={release}"]
             run(kube.command(config, *named), timeout=ANSWER)
 
 
-def revive(config: Path) -> None:
-    """Scale to one what Helm has installed and somebody has scaled to nothing; none of it has more.
+def revive(config: Path, ours: set[str]) -> None:
+    """Scale to one what Helm has installed for us and somebody has scaled to nothing; none of it has more.
 
     Args:
         config: path of the cluster's kubeconfig.
+        ours: the namespaces there that the stack has made.
 
     Raises:
         LabError: the cluster does not answer, or does not do it.
     """
     for each in workloads(config, kube.ALL):
         kind, name, namespace = each["kind"].lower(), each["metadata"]["name"], each["metadata"]["namespace"]
-        if namespace in HELM and each["spec"].get("replicas") == 0:
+        installed_by = (each["metadata"].get("annotations") or {}).get("meta.helm.sh/release-name")
+        its = namespace in ours and installed_by == HELM.get(namespace, "")
+        if its and each["spec"].get("replicas") == 0:
             say(f"{kind} {name} in {namespace} was scaled to 0: it is started again")
             scaled = kube.command(config, f"--namespace={namespace}", "scale", f"{kind}/{name}", "--replicas=1")
             run(scaled, timeout=ANSWER)

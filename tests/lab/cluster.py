@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import versions
 from components.docker import engine
 from components.k3d import volumes
-from tests.lab.lab import answer, docker_things, eventually
+from tests.lab.lab import Lab, answer, docker_things, eventually
 from tests.lab.lab import left as left_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.lab.lab import Lab
 
 CLUSTER: Final = "iot-test"
 OTHER: Final = "iot-other"  # one that is not ours
@@ -95,6 +93,21 @@ def left(before: dict[str, set[str]]) -> dict[str, set[str]]:
     after = there()
     after["volumes"] -= {VOLUME, REGISTRY}
     return left_of(before, after)
+
+
+@contextmanager
+def lab(folder: Path) -> Iterator[Lab]:
+    """Make a lab of p3 with the project's own backend, as users have it, and remove it whatever state it is in.
+
+    What was killed has left its lock in that backend, which the lab's commands look after.
+    """
+    made = Lab(folder, "p3", SETTINGS)
+    made.use_kept_chart()
+    del made.env["PULUMI_BACKEND_URL"]
+    try:
+        yield made
+    finally:
+        remove(made)
 
 
 def remove(lab: Lab) -> None:

@@ -40,14 +40,9 @@ def before() -> Iterator[dict[str, set[str]]]:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Bring p3 up, and down again whatever has happened."""
-    made = Lab(tmp_path_factory.mktemp("broken"), "p3", cluster.SETTINGS)
-    made.use_kept_chart()
-    del made.env["PULUMI_BACKEND_URL"]
-    try:
+    with cluster.lab(tmp_path_factory.mktemp("broken")) as made:
         made.command("up")
         yield made
-    finally:
-        cluster.remove(made)
 
 
 def fails(lab: Lab, *arguments: str) -> str:

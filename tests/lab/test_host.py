@@ -19,10 +19,11 @@ from components.core import versions
 from lab.host import chart
 from tests.lab import cluster
 from tests.lab.faults import fault
-from tests.lab.lab import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.lab.lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.k3d]
 
@@ -39,20 +40,11 @@ def before() -> Iterator[dict[str, set[str]]]:
         yield cluster.there()
 
 
-def make(folder: Path) -> Lab:
-    """Make a lab with the project's own backend, as users have it."""
-    made = Lab(folder, "p3", cluster.SETTINGS)
-    made.use_kept_chart()
-    del made.env["PULUMI_BACKEND_URL"]
-    return made
-
-
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Make a lab that is never to come up as long as something is wrong."""
-    made = make(tmp_path_factory.mktemp("refused"))
-    yield made
-    cluster.remove(made)
+    with cluster.lab(tmp_path_factory.mktemp("refused")) as made:
+        yield made
     assert cluster.left(before) == {}
 
 
@@ -176,7 +168,6 @@ def odd(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
     """Make a lab in a folder with a space and letters that are not ASCII, in surroundings that fit nothing."""
     folder = tmp_path_factory.mktemp("odd") / "Zoë's Übung 1"
     folder.mkdir()
-    made = make(folder)
     home = folder / "home"
     home.mkdir(mode=0o500)
     mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(home)]
@@ -184,15 +175,15 @@ def odd(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
     mounted = os.geteuid() == 0 and not subprocess.run(mount, check=False, capture_output=True).returncode
     theirs = folder / "kubeconfig"
     theirs.write_text("apiVersion: v1\nkind: Config\ncurrent-context: theirs\n", encoding="utf-8")
-    made.env |= {
-        "HOME": str(home),
-        "KUBECONFIG": str(theirs),
-        "LC_ALL": "C",
-        "LANG": "C",
-        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), NOWHERE),
-    }
-    yield made
-    cluster.remove(made)
+    with cluster.lab(folder) as made:
+        made.env |= {
+            "HOME": str(home),
+            "KUBECONFIG": str(theirs),
+            "LC_ALL": "C",
+            "LANG": "C",
+            **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), NOWHERE),
+        }
+        yield made
     if mounted:
         subprocess.run(["umount", str(home)], check=True)
     home.chmod(0o700)

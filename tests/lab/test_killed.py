@@ -92,17 +92,11 @@ def before() -> Iterator[dict[str, set[str]]]:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Make a lab that has to be brought up, with a commit of its own in the Git that was kept."""
-    made = Lab(tmp_path_factory.mktemp("killed"), "p3", cluster.SETTINGS)
-    made.use_kept_chart()
-    # With the project's own backend, as users have it: what was killed has left its lock there.
-    del made.env["PULUMI_BACKEND_URL"]
-    try:
+    with cluster.lab(tmp_path_factory.mktemp("killed")) as made:
         made.command("up")
         made.command("release", "v2")
         made.command("destroy")
         yield made
-    finally:
-        cluster.remove(made)
 
 
 def struck(lab: Lab, command: str, strike: Strike, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def workload(name: str, namespace: str, replicas: int) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": namespace}
+def workload(name: str, namespace: str, replicas: int, release: str = "argocd") -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace, "annotations": {"meta.helm.sh/release-name": release}}
     return {"kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": replicas}}
 
 
@@ -116,6 +116,9 @@ def test_what_helm_has_installed_and_somebody_has_scaled_to_nothing_is_started(
         workload("argocd-server", "argocd", 1),
         workload(drift.OFF, "argocd", 0),
         workload("theirs", "default", 0),
+        # In an existing cluster, others may have what is named like ours.
+        workload("prometheus", "monitoring", 0, "prometheus"),
+        workload("image-updater", "argocd", 0, "image-updater"),
     ]
     assert drift.flags("p3") == ["--refresh"]
     assert clusters.typed == ["--namespace=argocd scale statefulset/argocd-application-controller --replicas=1"]
