@@ -25,9 +25,9 @@ def run(args: argparse.Namespace) -> int:
     # What has to be installed by hand comes first: nobody wants to hear of it after a long download.
     needs.host(wanted)
     needs.fetch(wanted)
+    local.check_version(args.stack)
     locks.recover(args.stack)
     stack.recognise(args.stack)
-    local.check_version(args.stack)
     stack.ensure(args.stack)
     looks = drift.flags(args.stack)
     say(f"pulumi up --stack {args.stack}")

@@ -13,7 +13,8 @@ from lab.host import paths
 MIRROR: Final = "IOT_MIRROR"
 ROOT: Final = "IOT_ROOT"  # of the project whose command a process was started by
 PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
-HERE: Final = ("127.0.0.1", "localhost")
+# With the networks that VirtualBox lets p1 and p2 have: https://www.virtualbox.org/manual/ch06.html#network_hostonly
+HERE: Final = ("127.0.0.1", "localhost", "192.168.56.0/21")
 
 
 def environment() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +28,7 @@ HELM: Final = {
 }
 PROVIDER: Final = "pulumi:providers:kubernetes"
 NAMESPACE: Final = "kubernetes:core/v1:Namespace"
+NODES: Final = "pulumi-python:dynamic/k3d:Nodes"
 STACK: Final = "pulumi:pulumi:Stack"
 OFF: Final = "argocd-applicationset-controller"  # at nothing by its chart's values
 SECRET: Final = "argocd-secret"  # noqa: S105 - its name
@@ -46,35 +47,56 @@ def flags(stack: str) -> list[str]:
     if not local.has_own_backend() and not local.states().get(stack):
         return []
     try:
-        known = stacks.exported(stack)
+        deployment = stacks.exported(stack)
+        known = stacks.by_reference(deployment)
         clusters = {key: each["inputs"]["kubeconfig"] for key, each in known.items() if each["type"] == PROVIDER}
-        if not clusters:
+        # Another run is at work, or was killed and has to be looked after first.
+        if deployment.get("pending_operations") or not clusters:
             return []
         tools.ensure(["kubectl"])
-        outputs = next((each.get("outputs") or {} for each in known.values() if each["type"] == STACK), {})
         with ExitStack() as files:
-            for key, text in clusters.items():
-                config = files.enter_context(kube.config_file(text))
-                its = [each for each in known.values() if each.get("provider") == key]
-                ours = {each["inputs"]["metadata"]["name"] for each in its if each["type"] == NAMESPACE}
-                installed = {each["inputs"]["name"] for each in its if each["type"] == locks.RELEASE}
-                revive(config, ours)
-                forget(config, ours, installed)
-                if text == outputs.get("kubeconfig") and "argocdUrl" in outputs:
-                    set_back(config, outputs)
+            configs = {key: files.enter_context(kube.config_file(text)) for key, text in clusters.items()}
+            for config in configs.values():
+                kube.raw(config, "/version")
+            for key, config in configs.items():
+                _put_right(config, key, known)
     except LabError:
         return []  # the `up` itself says, or mends, what is wrong
     return ["--refresh"]
 
 
-def forget(config: Path, ours: set[str], installed: set[str]) -> None:
-    """Remove what Helm has noted of a release that nobody knows, without which it refuses to begin anew.
-
-    One is left when the cluster goes away while Helm is at work, which can't even take it back. What it had made
-    already is taken over by the next one of that name.
+def _put_right(config: Path, provider: str, known: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put back in one cluster what Pulumi does not see.
 
     Args:
-        config: path of the cluster's kubeconfig.
+        config: path of its kubeconfig.
+        provider: the reference to its provider.
+        known: the stack's resources by reference.
+    """
+    its = [each for each in known.values() if each.get("provider") == provider]
+    ours = {each["inputs"]["metadata"]["name"] for each in its if each["type"] == NAMESPACE}
+    installed = {each["inputs"]["name"] for each in its if each["type"] == locks.RELEASE}
+    outputs = next((each.get("outputs") or {} for each in known.values() if each["type"] == STACK), {})
+    text = known[provider]["inputs"]["kubeconfig"]
+    # What somebody has removed altogether is the `up`'s to make.
+    with suppress(LabError):
+        revive(config, installed)
+    if any(each["type"] == NODES for each in known.values()):
+        with suppress(LabError):
+            forget(config, ours, installed)
+    if names.ARGOCD in installed and "argocdUrl" in outputs and text == outputs.get("kubeconfig"):
+        with suppress(LabError):
+            set_back(config, outputs)
+
+
+def forget(config: Path, ours: set[str], installed: set[str]) -> None:
+    """Remove what Helm has noted of half a release that nobody knows, without which it refuses to begin anew.
+
+    One is left when the cluster goes away while Helm is at work, which can't even take it back. What it had made
+    already is taken over by the next one of that name. In a cluster that was there before it may be somebody else's.
+
+    Args:
+        config: path of the kubeconfig of a cluster that the stack has made.
         ours: the namespaces there that the stack has made.
         installed: the releases there that it knows.
 
@@ -83,32 +105,30 @@ def forget(config: Path, ours: set[str], installed: set[str]) -> None:
     """
     for namespace, release in HELM.items():
         if namespace in ours and release not in installed:
-            named = [f"--namespace={namespace}", "delete", "secrets", f"--selector=owner=helm,name={release}"]
-            run(kube.command(config, *named), timeout=ANSWER)
+            half = f"--selector=owner=helm,name={release},status notin (deployed,superseded)"
+            run(kube.command(config, f"--namespace={namespace}", "delete", "secrets", half), timeout=ANSWER)
 
 
-def revive(config: Path, ours: set[str]) -> None:
-    """Scale to one what Helm has installed for us and somebody has scaled to nothing; none of it has more.
+def revive(config: Path, installed: set[str]) -> None:
+    """Scale to one what Helm has installed for the stack and somebody has scaled to nothing; none of it has more.
 
     Args:
         config: path of the cluster's kubeconfig.
-        ours: the namespaces there that the stack has made.
+        installed: the releases there that the stack knows.
 
     Raises:
         LabError: the cluster does not answer, or does not do it.
     """
     for each in workloads(config, kube.ALL):
         kind, name, namespace = each["kind"].lower(), each["metadata"]["name"], each["metadata"]["namespace"]
-        installed_by = (each["metadata"].get("annotations") or {}).get("meta.helm.sh/release-name")
-        its = namespace in ours and installed_by == HELM.get(namespace, "")
-        if its and each["spec"].get("replicas") == 0:
+        if HELM[namespace] in installed and each["spec"].get("replicas") == 0:
             say(f"{kind} {name} in {namespace} was scaled to 0: it is started again")
             scaled = kube.command(config, f"--namespace={namespace}", "scale", f"{kind}/{name}", "--replicas=1")
             run(scaled, timeout=ANSWER)
 
 
 def workloads(config: Path, namespace: str) -> list[dict[str, Any]]:
-    """Return the Deployments and StatefulSets of a namespace that are to have pods.
+    """Return the Deployments and StatefulSets of a namespace that our releases have there, and are to have pods.
 
     Args:
         config: path of the cluster's kubeconfig.
@@ -118,7 +138,12 @@ def workloads(config: Path, namespace: str) -> list[dict[str, Any]]:
         LabError: the cluster does not answer.
     """
     found = kube.get(config, WORKLOADS, namespace=namespace)["items"]
-    return [each for each in found if each["metadata"]["name"] != OFF]
+    return [each for each in found if _is_ours(each["metadata"]) and each["metadata"]["name"] != OFF]
+
+
+def _is_ours(metadata: Mapping[str, Any]) -> bool:
+    release = (metadata.get("annotations") or {}).get("meta.helm.sh/release-name", "")
+    return bool(release) and HELM.get(metadata["namespace"]) == release
 
 
 def other_passwords(config: Path, outputs: Mapping[str, Any]) -> dict[str, str]:

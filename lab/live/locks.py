@@ -34,9 +34,9 @@ def recover(stack: str) -> None:
     """
     if local.has_own_backend():
         return
-    _remove_cut_off()
     # As pulumi/pkg/backend/diy/lock.go lays it out; a file of attributes may be beside each.
     folder = paths.STATE / ".pulumi" / "locks" / "organization" / PROJECT / stack
+    _remove_cut_off([*local.STACKS.glob(f"{stack}.json*.attrs"), *folder.glob("*.attrs")])
     held = {path: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
     gone = [path for path, lock in held.items() if _is_gone(lock)]
     for path in gone:
@@ -44,8 +44,8 @@ def recover(stack: str) -> None:
         path.with_name(f"{path.name}.attrs").unlink(missing_ok=True)
     if len(gone) < len(held):
         return
-    for path in paths.STATE.rglob("*.tmp"):  # what was being written; it gets its name when it is whole
-        path.unlink()
+    for path in local.STACKS.glob(f"{stack}.json*.tmp"):  # what was being written; it gets its name when it is whole
+        path.unlink(missing_ok=True)
     if ended := orphans.end():
         say(f"an earlier run was killed: {ended} of its plugins that were still at work are ended")
     forgotten = _forget_pending(stack) if local.has_pending(stack) else 0
@@ -54,14 +54,14 @@ def recover(stack: str) -> None:
     stacks.mend(stack)
 
 
-def _remove_cut_off() -> None:
+def _remove_cut_off(files: list[Path]) -> None:
     """Remove the metadata beside a file of the state that a kill has cut off, as earlier versions had it.
 
     Pulumi reads nothing of a state with it, and needs none of it.
     """
-    for path in paths.STATE.rglob("*.attrs"):
+    for path in files:
         if not path.read_bytes().rstrip().endswith(b"}"):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _is_gone(lock: Mapping[str, Any]) -> bool:
@@ -107,7 +107,7 @@ def _forget_release(stack: str, operation: Mapping[str, Any]) -> None:
     name, namespace = release["inputs"]["name"], release["inputs"]["namespace"]
     # Of one that was being made, nothing else knows: Helm may have come to its end since.
     status = "" if operation["type"] == "creating" else ",status in (pending-install,pending-upgrade,pending-rollback)"
-    kubeconfig = stacks.exported(stack)[release["provider"]]["inputs"]["kubeconfig"]
+    kubeconfig = stacks.by_reference(stacks.exported(stack))[release["provider"]]["inputs"]["kubeconfig"]
     with kube.config_file(kubeconfig) as config:
         command = kube.command(config, f"--request-timeout={ANSWER}s", f"--namespace={namespace}", "delete", "secrets")
         try:

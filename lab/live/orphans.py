@@ -13,7 +13,7 @@ from lab.host import paths
 from lab.host.environment import ROOT
 
 ANSWER: Final = 10  # seconds
-ENGINE: Final = re.compile(r"(\S*/)?pulumi( |$)")
+ENGINE: Final = re.compile(r"(.*/)?pulumi( |$)")  # its folder may have a space in its name
 # Each is told where its engine listens.
 PLUGIN: Final = re.compile(r"(pulumi-(resource|language)-\S+|pulumi\.dynamic) 127\.0\.0\.1:\d")
 

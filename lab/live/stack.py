@@ -20,7 +20,7 @@ from lab.live import times
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 # No question to the CLI takes longer; one that waits for a lock or a backend must not wait for ever.
 TIMEOUT: Final = 120
@@ -189,13 +189,18 @@ def without(gone: set[str], resources: list[dict[str, Any]]) -> list[dict[str, A
 
 
 def exported(stack: str) -> dict[str, Any]:
-    """Return the resources of a stack that the state has, with their secrets, by URN and ID: ``URN::ID``.
+    """Return what the state has of a stack, with its secrets: ``resources``, and ``pending_operations`` if any.
 
     Args:
         stack: the stack's name.
     """
-    found = json.loads(pulumi("stack", "export", "--stack", stack, "--show-secrets"))
-    return {f"{each['urn']}::{each.get('id', '')}": _plain(each) for each in found["deployment"].get("resources") or []}
+    found: dict[str, Any] = _plain(json.loads(pulumi("stack", "export", "--stack", stack, "--show-secrets")))
+    return {"resources": [], **found["deployment"]}
+
+
+def by_reference(deployment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the resources of a stack as others refer to them, such as to their provider: by ``URN::ID``."""
+    return {f"{each['urn']}::{each.get('id', '')}": each for each in deployment["resources"] or []}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON

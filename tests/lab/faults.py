@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lab.commands.faults import ROWS
+from lab.commands.faults import BY_ITSELF, ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,10 +51,15 @@ def fault(  # noqa: PLR0913 - the columns of a row
         what: is broken; {NAME} stands for a parameter of the test, here and in the next one.
         when: it is.
         saw: what a command printed of it; "..." stands for what is left out. Empty where there is nothing to see.
-        out: the beginning of the command that mended it, or ``BY_ITSELF``; what that took is timed.
+        out: the beginning of the command that mended it, or ``by_itself(WAIT)``; what that took is timed.
         lost: what the test has seen to be lost.
     """
     return pytest.mark.fault(kind=kind, what=what, when=when, saw=saw, out=out, lost=lost)
+
+
+def by_itself(wait: str) -> str:
+    """Return the way out of what mends itself: what the test waits for then, as it tells ``eventually``."""
+    return f"{BY_ITSELF}: {wait}"
 
 
 def typed(command: Sequence[str]) -> str:

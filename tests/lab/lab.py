@@ -191,7 +191,7 @@ def eventually(what: str, holds: Callable[[], bool], state: Callable[[], str], s
     while not holds():
         assert time.monotonic() < begin + seconds, f"{what} did not come true within {seconds:.0f} s; now: {state()}"
         time.sleep(0.5)
-    faults.SAID.append(faults.Said(line=BY_ITSELF, code=0, seconds=time.monotonic() - begin))
+    faults.SAID.append(faults.Said(line=f"{BY_ITSELF}: {what}", code=0, seconds=time.monotonic() - begin))
 
 
 def docker_things(*words: str) -> dict[str, set[str]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from components.core import versions
+from lab.commands.test import ROOT
 from lab.host import chart
 from tests.lab import cluster
 from tests.lab.faults import fault
@@ -141,7 +142,7 @@ def small(refused: Lab) -> Iterator[Path]:
     shutil.copytree(folder, kept)
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("this user may not mount a small disk")
+        pytest.skip(ROOT)
     try:
         shutil.copytree(kept, folder, dirs_exist_ok=True)
         room = shutil.disk_usage(folder).free

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab, pytest.mark.k3d]
 
 RESOURCES: Final = 45  # boundaries that an `up` of p3 has at least; where there are fewer, it has ended in good order
-SECONDS: Final = 15.0  # that one takes at least
+MOMENTS: Final = {"up": 15.0, "destroy": 4.0}  # seconds that each takes at least
 ENDS: Final = 180  # seconds until what was struck has ended
 PASSWORDS: Final = ("argocdPassword", "gitPassword", "gitReader")
 STRIKES: Final = 5  # of each kind, in the long half
@@ -49,7 +49,7 @@ class Strike:
     Attributes:
         how: a key of ``HOW``.
         boundary: after how many resources; None for a moment instead.
-        moment: after how many seconds.
+        moment: after what share of the seconds that it takes at least.
     """
 
     how: str
@@ -63,7 +63,7 @@ class Strike:
 
     def __str__(self) -> str:
         """Return it in short."""
-        at = f"{self.moment:.1f}s" if self.boundary is None else f"resource{self.boundary}"
+        at = f"moment{self.moment:.2f}" if self.boundary is None else f"resource{self.boundary}"
         return f"{self.how}-{at}"
 
 
@@ -75,7 +75,7 @@ def strikes() -> list[Any]:
         for how in HOW:
             # The second one of each kind is the first at a moment.
             at = drawn.randrange(1, RESOURCES) if number % 2 == 0 else None
-            strike = Strike(how=how, boundary=at, moment=drawn.uniform(0.5, SECONDS))
+            strike = Strike(how=how, boundary=at, moment=drawn.uniform(0.05, 1.0))
             found.append(
                 pytest.param(strike, id=str(strike), marks=[pytest.mark.long] if number or how != "power" else [])
             )
@@ -113,7 +113,7 @@ def struck(lab: Lab, command: str, strike: Strike, tmp_path: Path) -> None:
         begin = time.monotonic()
         try:
             while process.poll() is None:
-                if strike.boundary is None and time.monotonic() > begin + strike.moment:
+                if strike.boundary is None and time.monotonic() > begin + strike.moment * MOMENTS[command]:
                     break
                 if strike.boundary is not None and done(tmp_path) >= strike.boundary:
                     break
@@ -136,12 +136,12 @@ def done(folder: Path) -> int:
 
 def hit(process: int, how: str) -> None:
     """Strike a process, or what it has started."""
-    children = machines.descendants(process)
-    with suppress(ProcessLookupError):
-        if how == "SIGINT":
+    if how == "SIGINT":
+        with suppress(ProcessLookupError):
             os.killpg(process, signal.SIGINT)
-            return
-        for each in [*children, process]:
+        return
+    for each in [*machines.descendants(process), process]:
+        with suppress(ProcessLookupError, FileNotFoundError):  # it has ended since
             if how == "power" or Path(f"/proc/{each}/comm").read_text(encoding="utf-8").strip() == "pulumi":
                 os.kill(each, signal.SIGKILL)
 

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lab.commands.faults import BY_ITSELF
 from tests.lab import cluster
 from tests.lab.cluster import CLUSTER, GIT, NODE, answers
-from tests.lab.faults import fault
+from tests.lab.faults import by_itself, fault
 from tests.lab.lab import Lab, eventually
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def test_a_hundred_releases_take_the_same_time_and_leave_the_same(lab: Lab) -> N
     assert len(lab.kubectl("-n", "dev", "get", "replicasets", "-o", "name").split()) <= 11  # the Deployment's history
 
 
-@fault("long", "the webhook", when=f"{PUSHES} pushes", saw="", out=BY_ITSELF)
+@fault("long", "the webhook", when=f"{PUSHES} pushes", saw="", out=by_itself("it is seen"))
 def test_a_thousand_pushes_are_all_seen(lab: Lab, tmp_path: Path) -> None:
     clone = tmp_path / "gitops"
     lab.command("clone", str(clone))

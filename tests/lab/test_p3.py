@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from components.core import versions
-from lab.commands.faults import BY_ITSELF
 from tests.lab import cluster, reader
 from tests.lab.cluster import CLUSTER, GIT, NODE, OTHER, message, wait_settled
-from tests.lab.faults import fault
+from tests.lab.faults import by_itself, fault
 from tests.lab.lab import Lab, answer, eventually
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ def test_git_revert_brings_the_earlier_version_back(lab: Lab, tmp_path: Path) ->
     wait_settled(lab)
 
 
-@fault("world", "p3: the Deployment", when="is scaled by hand", saw="", out=BY_ITSELF)
+@fault("world", "p3: the Deployment", when="is scaled by hand", saw="", out=by_itself("one replica again"))
 def test_a_scaled_deployment_is_healed(lab: Lab) -> None:
     lab.kubectl("-n", "dev", "scale", "deployment/flask-app", "--replicas=3")
 
@@ -179,7 +178,7 @@ def test_a_scaled_deployment_is_healed(lab: Lab) -> None:
     wait_settled(lab)
 
 
-@fault("world", "p3: the Service", when="is deleted by hand", saw="", out=BY_ITSELF)
+@fault("world", "p3: the Service", when="is deleted by hand", saw="", out=by_itself("the app answers v1"))
 def test_a_deleted_service_comes_back(lab: Lab) -> None:
     lab.kubectl("-n", "dev", "delete", "service", "flask-app")
     cluster.answers("v1")
@@ -294,6 +293,7 @@ def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up_in_
     out="pulumi up",
 )
 def test_refresh_notices_what_is_lost_too_and_up_rebuilds_although_the_nodes_images_are_damaged(lab: Lab) -> None:
+    lab.command("release", "v2")
     pushed = cluster.head(lab)
     lab.run("k3d", "cluster", "delete", CLUSTER)
     lab.run("docker", "rm", "--force", GIT)
@@ -310,6 +310,7 @@ def test_refresh_notices_what_is_lost_too_and_up_rebuilds_although_the_nodes_ima
 
 @fault("killed", "p3: the node", when="in the middle of an import", saw="", out="pulumi up")
 def test_a_node_that_was_killed_in_the_middle_of_an_import_is_made_again(lab: Lab) -> None:
+    lab.command("release", "v2")
     lab.run("k3d", "cluster", "delete", CLUSTER)
     lab.run("docker", "volume", "rm", cluster.VOLUME)
     up = ["pulumi", "up", "--stack", "p3", "--yes", "--skip-preview", "--non-interactive"]

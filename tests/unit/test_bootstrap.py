@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from lab.host import environment
 from tests.site import link_commands, write_command
 
 SCRIPT: Final = Path(__file__).parents[2] / "lab" / "bootstrap.sh"
@@ -255,6 +256,7 @@ def test_it_runs_with_the_oldest_bash_that_it_has_to() -> None:
 # activate
 
 
+HERE: Final = ",".join(environment.HERE)
 SHELLS: Final = [shell for shell in ("sh", "bash", "dash", "zsh") if shutil.which(shell)]
 
 
@@ -296,9 +298,10 @@ def test_activate_leaves_what_the_user_has_set(active: Path, shell: str) -> None
     ("given", "wanted"),
     [
         ({}, None),
-        ({"https_proxy": "http://p:1"}, "127.0.0.1,localhost"),
-        ({"HTTP_PROXY": "http://p:1", "NO_PROXY": "corp.example"}, "corp.example,127.0.0.1,localhost"),
-        ({"HTTP_PROXY": "http://p:1", "no_proxy": "127.0.0.1,a"}, "127.0.0.1,a"),
+        ({"https_proxy": "http://p:1"}, HERE),
+        ({"HTTP_PROXY": "http://p:1", "NO_PROXY": "corp.example"}, f"corp.example,{HERE}"),
+        ({"HTTP_PROXY": "http://p:1", "no_proxy": "a"}, f"a,{HERE}"),
+        ({"HTTP_PROXY": "http://p:1", "no_proxy": "127.0.0.1,a", "NO_PROXY": "a,127.0.0.1"}, "127.0.0.1,a"),
     ],
 )
 def test_activate_keeps_a_proxy_out_of_what_stays_on_this_host(

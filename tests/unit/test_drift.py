@@ -35,6 +35,8 @@ class Clusters:
         self.typed: list[str] = []
         self.given: list[str] = []
         self.noted = True
+        self.own = True
+        self.more: dict[str, Any] = {}
         self.secret: dict[str, str] = {}
 
     def set(self, key: str, password: str) -> None:
@@ -43,25 +45,33 @@ class Clusters:
     def exported(self, name: str) -> dict[str, Any]:
         """Return what the state has: of each cluster its provider, and a namespace in it with Helm's release."""
         outputs = fakes.outputs(name)
-        found = {"stack": {"type": drift.STACK, "outputs": outputs}}
+        found: list[dict[str, Any]] = [{"urn": "stack", "type": drift.STACK, "outputs": outputs}]
+        if self.own:
+            found.append({"urn": "nodes", "type": drift.NODES})
         texts = [outputs["kubeconfig"], *outputs.get("clusters", {}).values()] if name != "p1" else []
         for number, text in enumerate(texts):
-            provider = f"urn::provider::{number}"
-            found[provider] = {"type": drift.PROVIDER, "inputs": {"kubeconfig": text if not number else "another"}}
-            within = {"provider": provider}
-            found[f"namespace-{number}"] = {
-                **within, "type": drift.NAMESPACE, "inputs": {"metadata": {"name": "argocd"}}
-            }  # fmt: skip
+            inputs: dict[str, Any] = {"kubeconfig": text if not number else "another"}
+            found.append({"urn": "urn::provider", "id": str(number), "type": drift.PROVIDER, "inputs": inputs})
+            within = {"provider": f"urn::provider::{number}"}
+            inputs = {"metadata": {"name": "argocd"}}
+            found.append({**within, "urn": f"namespace-{number}", "type": drift.NAMESPACE, "inputs": inputs})
             if self.noted:
-                found[f"release-{number}"] = {**within, "type": locks.RELEASE, "inputs": {"name": "argocd"}}
-        return found
+                inputs = {"name": "argocd"}
+                found.append({**within, "urn": f"release-{number}", "type": locks.RELEASE, "inputs": inputs})
+        return {"resources": found, **self.more}
+
+    def raw(self, _: Path, path: str) -> str:
+        assert path == "/version"
+        if not self.answers:
+            raise LabError("the cluster does not answer")
+        self.asked += 1
+        return "{}"
 
     def get(self, _: object, kind: str, **__: object) -> dict[str, Any]:
         if kind == "secrets":
+            if not self.secret:
+                raise LabError("the cluster has no such Secret")
             return {"data": self.secret}
-        self.asked += 1
-        if not self.answers:
-            raise LabError("the cluster does not answer")
         return {"items": self.items}
 
     def run(self, command: list[str], *, given: str = "", **_: object) -> str:
@@ -77,6 +87,7 @@ def clusters(monkeypatch: pytest.MonkeyPatch) -> Clusters:
     for name, password in fakes.outputs("platform")["accounts"].items():
         made.set(f"accounts.{name}.password", password)
     monkeypatch.setattr(kube, "get", made.get)
+    monkeypatch.setattr(kube, "raw", made.raw)
     monkeypatch.setattr(drift, "run", made.run)
     monkeypatch.setattr(tools, "ensure", lambda _: None)
     monkeypatch.setattr(local, "states", lambda: dict.fromkeys(("p1", "p2", "p3", "platform"), 9))
@@ -151,10 +162,33 @@ def test_a_password_that_was_changed_is_the_stacks_again(
     assert list(data) == [f"{key}Mtime"]
 
 
-def test_a_release_that_nobody_knows_is_forgotten_so_that_it_can_begin_anew(clusters: Clusters) -> None:
+def test_half_a_release_that_nobody_knows_is_forgotten_so_that_it_can_begin_anew(clusters: Clusters) -> None:
     clusters.noted = False
     assert drift.flags("p3") == ["--refresh"]
-    assert clusters.typed == ["--namespace=argocd delete secrets --selector=owner=helm,name=argocd"]
+    assert clusters.typed == [
+        "--namespace=argocd delete secrets --selector=owner=helm,name=argocd,status notin (deployed,superseded)"
+    ]
+
+
+def test_in_a_cluster_that_was_there_before_it_may_be_somebody_elses(clusters: Clusters) -> None:
+    clusters.noted, clusters.own = False, False
+    clusters.items = [workload("argocd-server", "argocd", 0)]
+    clusters.set("admin.password", "theirs")
+    assert drift.flags("p3") == ["--refresh"]
+    assert clusters.typed == []
+
+
+def test_beside_a_run_that_is_at_work_nothing_is_touched(clusters: Clusters) -> None:
+    clusters.noted = False
+    clusters.more = {"pending_operations": [{"type": "creating"}]}
+    assert drift.flags("p3") == []
+    assert clusters.typed == []
+
+
+def test_what_was_removed_altogether_is_the_ups_to_make(clusters: Clusters) -> None:
+    clusters.secret = {}
+    assert drift.flags("p3") == ["--refresh"]
+    assert clusters.typed == []
 
 
 def test_no_file_of_a_kubeconfig_is_left(clusters: Clusters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,5 +203,5 @@ def test_a_secret_of_the_state_is_read_as_what_it_is(monkeypatch: pytest.MonkeyP
     resource = {"urn": "urn:a", "id": "b", "inputs": {"kubeconfig": secret, "args": [secret], "plaintext": "x"}}
     text = json.dumps({"deployment": {"resources": [resource]}})
     monkeypatch.setattr(stack, "pulumi", lambda *_: text)
-    inputs = stack.exported("p3")["urn:a::b"]["inputs"]
+    inputs = stack.by_reference(stack.exported("p3"))["urn:a::b"]["inputs"]
     assert inputs == {"kubeconfig": "apiVersion: v1", "args": ["apiVersion: v1"], "plaintext": "x"}

@@ -86,7 +86,7 @@ def row(**given: Any) -> dict[str, Any]:  # noqa: ANN401 - any column
 
 
 def test_a_table_has_a_line_for_each_fault() -> None:
-    text = command.tables([row(), row(what="Git", saw="", out=command.BY_ITSELF, seconds=2.0)])
+    text = command.tables([row(), row(what="Git", saw="", out=faults.by_itself("it answers"), seconds=2.0)])
     assert "## What is around it breaks" in text
     assert "| the node | is stopped | `it is gone` | `make up` | 4 s | nothing |" in text
     assert "| Git | is stopped | nothing | by itself | 2 s | nothing |" in text
@@ -107,7 +107,7 @@ def test_what_did_not_hold_is_said() -> None:
 @pytest.fixture
 def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Stand in for the tests, and for what the page is kept in."""
-    made: dict[str, Any] = {"rows": [], "tiers": [], "page": tmp_path / "page.md"}
+    made: dict[str, Any] = {"rows": [], "tiers": [], "results": {}, "page": tmp_path / "page.md"}
     made["page"].write_text("before\n<!-- figures -->\n<!-- end of figures -->\nafter\n", encoding="utf-8")
     monkeypatch.setattr(command, "PAGE", made["page"])
     monkeypatch.setattr(command, "KEPT", tmp_path / "kept" / "faults.json")
@@ -122,7 +122,8 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             with open(os.environ[command.ROWS], "a", encoding="utf-8") as file:  # noqa: PTH123 - as above
                 file.write(json.dumps(each) + "\n")
         made["rows"] = []
-        return tests.Result(tier.name, "passed", "")
+        result: tests.Result = made["results"].get(tier.name, tests.Result(tier.name, "passed", ""))
+        return result
 
     monkeypatch.setattr(tests, "run_tier", run_tier)
     return made
@@ -145,6 +146,24 @@ def test_a_part_of_the_campaign_changes_its_own_rows_alone(campaign: dict[str, A
     assert "| 2 s |" in page
     assert "| 1 s |" not in page
     assert campaign["tiers"][-1].how[-2:] == ("-k", "b")
+
+
+def test_all_of_it_forgets_rows_that_nobody_runs_any_more(campaign: dict[str, Any]) -> None:
+    campaign["rows"] = [row(test="a", what="what is no more")]
+    assert run() == 0
+    campaign["rows"] = [row(test="b")]
+    assert run() == 0
+    assert "what is no more" not in campaign["page"].read_text(encoding="utf-8")
+
+
+def test_words_that_one_half_does_not_have_are_no_failure(campaign: dict[str, Any]) -> None:
+    campaign["rows"] = [row()]
+    campaign["results"] = {
+        "faults-vagrant": tests.Result("faults-vagrant", "failed", f"{tests.NOTHING}; no tests; 1 s")
+    }
+    assert run(only="killed") == 0
+    campaign["rows"] = [row()]
+    assert run() == 1
 
 
 def test_the_quick_half_has_nothing_long(campaign: dict[str, Any]) -> None:

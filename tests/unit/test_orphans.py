@@ -21,6 +21,8 @@ PROCESSES = f"""
  20 1 pulumi up --stack p3 {MINE}
  21 20 /usr/local/bin/pulumi-resource-docker 127.0.0.1:2 {MINE}
  22 21 docker build {MINE}
+ 25 1 /home/me/my labs/iot/.lab/bin/pulumi up --stack p1 {MINE}
+ 26 25 /usr/local/bin/pulumi-resource-docker 127.0.0.1:4 {MINE}
  30 1 /usr/local/bin/pulumi-resource-docker 127.0.0.1:3 IOT_ROOT={paths.ROOT}-other C=d
  31 1 /usr/local/bin/pulumi-resource-docker 127.0.0.1:3
  40 1 vi pulumi-resource-notes.md {MINE}

@@ -80,8 +80,11 @@ def test_the_passphrase_is_random_stays_and_is_the_owners_alone(project: Path) -
     ("given", "wanted"),
     [
         ({}, None),
-        ({"https_proxy": "http://p:1"}, "127.0.0.1,localhost"),
-        ({"HTTP_PROXY": "http://p:1", "NO_PROXY": "a,127.0.0.1", "no_proxy": "b"}, "a,127.0.0.1,b,localhost"),
+        ({"https_proxy": "http://p:1"}, "127.0.0.1,localhost,192.168.56.0/21"),
+        (
+            {"HTTP_PROXY": "http://p:1", "NO_PROXY": "a,127.0.0.1", "no_proxy": "b"},
+            "a,127.0.0.1,b,localhost,192.168.56.0/21",
+        ),
     ],
 )
 def test_a_proxy_is_kept_out_of_what_stays_on_this_host(

@@ -41,8 +41,9 @@ def node(name: str, ready: str = "True") -> dict[str, Any]:
     }
 
 
-def workload(name: str, pods: int = 1) -> dict[str, Any]:
-    return {"metadata": {"name": name}, "spec": {"replicas": pods}, "status": {"readyReplicas": pods} if pods else {}}
+def workload(name: str, pods: int = 1, release: str = "argocd") -> dict[str, Any]:
+    its = {"name": name, "namespace": "argocd", "annotations": {"meta.helm.sh/release-name": release}}
+    return {"metadata": its, "spec": {"replicas": pods}, "status": {"readyReplicas": pods} if pods else {}}
 
 
 class Lab:
@@ -54,7 +55,8 @@ class Lab:
         self.objects: dict[str, Any] = {
             "nodes": {"items": [node("server-0")]},
             drift.WORKLOADS: {
-                "items": [workload(each) for each in ("argocd-server", "argocd-repo-server")] + [workload(drift.OFF, 0)]
+                "items": [workload(each) for each in ("argocd-server", "argocd-repo-server")]
+                + [workload(drift.OFF, 0), workload("image-updater", 0, "theirs")]
             },
             f"secrets {drift.SECRET}": {"data": {}},
             APPLICATION: {
