@@ -33,4 +33,5 @@ def run(args: argparse.Namespace) -> int:
     say(f"pulumi up --stack {args.stack}")
     # No preview first: the program checks its settings before it creates anything, and `make preview` is there.
     command = ["pulumi", "up", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *looks, *args.arguments]
-    return stack.run_up(command)
+    code = stack.run_up(command)
+    return stack.run_up(command) if code and drift.mended(args.stack) else code

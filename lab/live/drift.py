@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +17,7 @@ from lab.live import locks
 from lab.live import stack as stacks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 ANSWER: Final = 15  # seconds
@@ -47,22 +47,63 @@ def flags(stack: str) -> list[str]:
     if not local.has_own_backend() and not local.states().get(stack):
         return []
     try:
-        deployment = stacks.exported(stack)
-        known = stacks.by_reference(deployment)
-        clusters = {key: each["inputs"]["kubeconfig"] for key, each in known.items() if each["type"] == PROVIDER}
-        # Another run is at work, or was killed and has to be looked after first.
-        if deployment.get("pending_operations") or not clusters:
-            return []
-        tools.ensure(["kubectl"])
-        with ExitStack() as files:
-            configs = {key: files.enter_context(kube.config_file(text)) for key, text in clusters.items()}
-            for config in configs.values():
-                kube.raw(config, "/version")
+        with _looked_at(stack) as (known, configs):
             for key, config in configs.items():
                 _put_right(config, key, known)
+            return ["--refresh"] if configs else []
     except LabError:
         return []  # the `up` itself says, or mends, what is wrong
-    return ["--refresh"]
+
+
+def mended(stack: str) -> bool:
+    """Tell whether an `up` that has failed is worth another one: half a release was in its way, and is forgotten now.
+
+    A cluster that did not answer before it, because it was stopped, does so after it.
+
+    Args:
+        stack: the stack's name.
+    """
+    try:
+        with _looked_at(stack) as (known, configs):
+            done = [forget(config, *_ours(key, known)) for key, config in configs.items() if _own(known)]
+    except LabError:
+        return False
+    return any(done)
+
+
+@contextmanager
+def _looked_at(stack: str) -> Iterator[tuple[dict[str, dict[str, Any]], dict[str, Path]]]:
+    """Give a stack's resources by reference, and a kubeconfig for each of its clusters by that of its provider.
+
+    There is none beside another run that is at work, or was killed and has to be looked after first.
+
+    Raises:
+        LabError: one of them does not answer.
+    """
+    deployment = stacks.exported(stack)
+    known = stacks.by_reference(deployment)
+    clusters = {key: each["inputs"]["kubeconfig"] for key, each in known.items() if each["type"] == PROVIDER}
+    if deployment.get("pending_operations") or not clusters:
+        yield known, {}
+        return
+    tools.ensure(["kubectl"])
+    with ExitStack() as files:
+        configs = {key: files.enter_context(kube.config_file(text)) for key, text in clusters.items()}
+        for config in configs.values():
+            kube.raw(config, "/version")
+        yield known, configs
+
+
+def _own(known: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether a stack has made its clusters: one that was there before may have what is somebody else's."""
+    return any(each["type"] == NODES for each in known.values())
+
+
+def _ours(provider: str, known: Mapping[str, Mapping[str, Any]]) -> tuple[set[str], set[str]]:
+    """Return the namespaces of a stack in one cluster, and the releases."""
+    its = [each for each in known.values() if each.get("provider") == provider]
+    ours = {each["inputs"]["metadata"]["name"] for each in its if each["type"] == NAMESPACE}
+    return ours, {each["inputs"]["name"] for each in its if each["type"] == locks.RELEASE}
 
 
 def _put_right(config: Path, provider: str, known: Mapping[str, Mapping[str, Any]]) -> None:
@@ -73,15 +114,13 @@ def _put_right(config: Path, provider: str, known: Mapping[str, Mapping[str, Any
         provider: the reference to its provider.
         known: the stack's resources by reference.
     """
-    its = [each for each in known.values() if each.get("provider") == provider]
-    ours = {each["inputs"]["metadata"]["name"] for each in its if each["type"] == NAMESPACE}
-    installed = {each["inputs"]["name"] for each in its if each["type"] == locks.RELEASE}
+    ours, installed = _ours(provider, known)
     outputs = next((each.get("outputs") or {} for each in known.values() if each["type"] == STACK), {})
     text = known[provider]["inputs"]["kubeconfig"]
     # What somebody has removed altogether is the `up`'s to make.
     with suppress(LabError):
         revive(config, installed)
-    if any(each["type"] == NODES for each in known.values()):
+    if _own(known):
         with suppress(LabError):
             forget(config, ours, installed)
     if names.ARGOCD in installed and "argocdUrl" in outputs and text == outputs.get("kubeconfig"):
@@ -89,8 +128,10 @@ def _put_right(config: Path, provider: str, known: Mapping[str, Mapping[str, Any
             set_back(config, outputs)
 
 
-def forget(config: Path, ours: set[str], installed: set[str]) -> None:
-    """Remove what Helm has noted of half a release that nobody knows, without which it refuses to begin anew.
+def forget(config: Path, ours: set[str], installed: set[str]) -> bool:
+    """Remove what Helm has noted of half a release that nobody knows, and tell whether there was one.
+
+    Helm would refuse to begin anew.
 
     One is left when the cluster goes away while Helm is at work, which can't even take it back. What it had made
     already is taken over by the next one of that name. In a cluster that was there before it may be somebody else's.
@@ -103,10 +144,14 @@ def forget(config: Path, ours: set[str], installed: set[str]) -> None:
     Raises:
         LabError: the cluster does not answer, or does not do it.
     """
+    removed = ""
     for namespace, release in HELM.items():
         if namespace in ours and release not in installed:
             half = f"--selector=owner=helm,name={release},status notin (deployed,superseded)"
-            run(kube.command(config, f"--namespace={namespace}", "delete", "secrets", half), timeout=ANSWER)
+            removed += run(kube.command(config, f"--namespace={namespace}", "delete", "secrets", half), timeout=ANSWER)
+    if removed:
+        say(f"the cluster went away while Helm was at work: what it has noted is removed ({removed})")
+    return bool(removed)
 
 
 def revive(config: Path, installed: set[str]) -> None:

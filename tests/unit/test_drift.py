@@ -36,6 +36,7 @@ class Clusters:
         self.given: list[str] = []
         self.noted = True
         self.own = True
+        self.said = ""
         self.more: dict[str, Any] = {}
         self.secret: dict[str, str] = {}
 
@@ -77,7 +78,7 @@ class Clusters:
     def run(self, command: list[str], *, given: str = "", **_: object) -> str:
         self.given.append(given)
         self.typed.append(" ".join(each for each in command[1:] if not each.startswith(("--kubeconfig", "--cache"))))
-        return ""
+        return self.said
 
 
 @pytest.fixture
@@ -168,6 +169,24 @@ def test_half_a_release_that_nobody_knows_is_forgotten_so_that_it_can_begin_anew
     assert clusters.typed == [
         "--namespace=argocd delete secrets --selector=owner=helm,name=argocd,status notin (deployed,superseded)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("noted", "own", "said", "again"),
+    [
+        (False, True, 'secret "sh.helm.release.v1.argocd.v1" deleted', True),
+        (False, True, "", False),  # another reason than that
+        (True, True, "never asked", False),
+        (False, False, "never asked", False),
+    ],
+)
+def test_an_up_that_failed_is_tried_again_when_half_a_release_was_in_its_way(
+    clusters: Clusters, noted: bool, own: bool, said: str, again: bool
+) -> None:
+    clusters.noted, clusters.own, clusters.said = noted, own, said
+    assert drift.mended("p3") == again
+    clusters.answers = False
+    assert not drift.mended("p3")
 
 
 def test_in_a_cluster_that_was_there_before_it_may_be_somebody_elses(clusters: Clusters) -> None:
