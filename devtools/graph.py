@@ -29,6 +29,7 @@ from pulumi.runtime.stack import run_pulumi_func
 from components import parts
 from components.core import project
 from components.core.settings import PROJECT
+from components.docker import engine as docker_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -310,6 +311,9 @@ def _runtime(stack: str, config: dict[str, str], monitor: _Monitor) -> Iterator[
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     # As on a machine where nothing is installed: what is found on this one must not change the graph.
+    # What this process has learned of a real engine before is no part of it.
+    for asked in (docker_engine.info, docker_engine.endpoint):
+        asked.cache_clear()
     with mock.patch.dict(os.environ, {"PATH": ""}):
         pulumi_mocks.set_mocks(_Mocks(), project=PROJECT, stack=stack, preview=True, monitor=monitor)
         set_config(_without_the_key(config), [key for key, value in config.items() if _is_encrypted(value)])

@@ -169,9 +169,8 @@ def _application(environment: EnvironmentSettings, url: str, servers: Mapping[st
         patches=({"target": {"kind": "Service", "name": names.APP}, "patch": yaml.safe_dump(port)},),
         components=(f"../../{delivery(environment)}",) if environment.progressive else (),
     )
-    if environment.progressive:
-        # What it was before goes when what it is from now on answers.
-        spec["syncPolicy"]["syncOptions"] = ["PruneLast=true"]
+    # What it was before, such as a Rollout, goes when what it is from now on answers.
+    spec["syncPolicy"]["syncOptions"] = ["PruneLast=true"]
     metadata = {
         "name": environment.name,
         "namespace": names.ARGOCD,

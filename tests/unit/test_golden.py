@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from components.core.settings import STACKS
+from components.docker import engine as docker_engine
 from devtools import golden, graph
 from lab.host import paths
 
@@ -45,3 +46,11 @@ def test_every_component_says_what_it_was_asked_for_and_no_secret(
 
     assert [node.name for node in components if not node.inputs] == []
     assert "secret" not in str([node.inputs for node in components])
+
+
+def test_what_this_process_knows_of_a_real_engine_is_no_part_of_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as asked:
+        asked.setattr(docker_engine, "run", lambda *_, **__: '{"ID": "an engine"}')
+        docker_engine.info.cache_clear()
+        docker_engine.info()
+    assert golden.text(graph.build("p3", paths.ROOT)) == golden.path("p3").read_text(encoding="utf-8")
