@@ -51,7 +51,7 @@ def fault(  # noqa: PLR0913 - the columns of a row
         what: is broken; {NAME} stands for a parameter of the test, here and in the next one.
         when: it is.
         saw: what a command printed of it; "..." stands for what is left out. Empty where there is nothing to see.
-        out: the beginning of the command that mended it, or ``by_itself(WAIT)``; what that took is timed.
+        out: the beginning of the command that mended it, or ``by_itself(WAIT)``; what the first one took is timed.
         lost: what the test has seen to be lost.
     """
     return pytest.mark.fault(kind=kind, what=what, when=when, saw=saw, out=out, lost=lost)
@@ -101,7 +101,7 @@ def take_down(mark: pytest.Mark, said: Sequence[Said], test: pytest.Item, *, hel
         given = test.callspec.params if isinstance(test, pytest.Function) and hasattr(test, "callspec") else {}
         named = {column: mark.kwargs[column].format(**given) for column in ("what", "when")}
         row = {**mark.kwargs, **named, "held": held, "test": test.name}
-        line = json.dumps({**row, "seconds": seconds[-1] if seconds else None})
+        line = json.dumps({**row, "seconds": seconds[0] if seconds else None})
         with Path(os.environ[ROWS]).open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
 

@@ -65,7 +65,9 @@ def test_a_row_has_the_time_of_what_mended_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setenv(command.ROWS, str(tmp_path / "rows"))
-    faults.take_down(MARK, [said("make up", 1, seconds=9.0), said("make up", seconds=4.0)], request.node, held=True)
+    faults.take_down(
+        MARK, [said("make up", 1, seconds=9.0), said("make up", seconds=4.0), said("make up")], request.node, held=True
+    )
     (row,) = rows(tmp_path / "rows")
     assert (row["seconds"], row["held"], row["what"]) == (4.0, True, "the node")
 
