@@ -29,8 +29,8 @@ ROWS: Final = "IOT_FAULTS_ROWS"  # the file that tests/lab/conftest.py adds a ro
 SEED: Final = "IOT_FAULTS_SEED"
 TIME: Final = 8 * 3600  # seconds that one half may take
 TIERS: Final = (
-    test.Tier("faults-k3d", "fault and k3d", TIME, test.missing_for_k3d, test.TWO_LABS),
-    test.Tier("faults-vagrant", "fault and vagrant", TIME, test.missing_for_vagrant, test.TWO_LABS),
+    test.Tier("faults-k3d", "(fault or long) and k3d", TIME, test.missing_for_k3d, test.TWO_LABS),
+    test.Tier("faults-vagrant", "(fault or long) and vagrant", TIME, test.missing_for_vagrant, test.TWO_LABS),
 )
 COLUMNS: Final = ("what", "when", "saw", "out", "lost")
 BY_ITSELF: Final = "by itself"

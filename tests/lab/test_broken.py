@@ -230,6 +230,7 @@ def test_a_second_up_leaves_the_first_one_alone(lab: Lab) -> None:
     answers("v1")
 
 
+@pytest.mark.long
 @fault("two", "a push", when="while a lost cluster is made anew", saw="", out=by_itself("the app answers v2"))
 def test_a_push_during_a_heal_is_what_runs_then(lab: Lab, clone: Path) -> None:
     lab.run("k3d", "cluster", "delete", CLUSTER)

@@ -71,7 +71,10 @@ def goes_on(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("nothing_made")
-@pytest.mark.parametrize(("key", "port"), PORTS.items())
+@pytest.mark.parametrize(
+    ("key", "port"),
+    [pytest.param(*each, marks=[] if each[0] == "apiPort" else pytest.mark.long) for each in PORTS.items()],
+)
 @fault("host", "a port: `{key}`", when="something listens there", saw="Port ... is taken", out="pulumi preview")
 def test_a_port_that_is_taken_is_named(refused: Lab, key: str, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):

@@ -371,6 +371,7 @@ def test_the_last_hour_is_one_page_and_four_numbers(lab: Lab) -> None:
     assert "prod" in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("delivery", "kind", "other"), [("canary", "rollout", "deployment"), ("", "deployment", "rollout")]
 )
