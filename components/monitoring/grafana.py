@@ -5,7 +5,6 @@ https://grafana.com/docs/grafana/v12.4/setup-grafana/configure-grafana/
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ import pulumi_kubernetes as kubernetes
 from components.core import names, pods, versions
 from components.core.random_secret import RandomSecret
 from components.monitoring import grafana_dashboard
+from components.monitoring.values import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +107,7 @@ class Grafana(pulumi.ComponentResource):
                 template=kubernetes.core.v1.PodTemplateSpecArgs(
                     # It reads them when it starts.
                     metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                        labels=LABELS, annotations={"iot/config": _digest(files)}
+                        labels=LABELS, annotations={"iot/config": digest(files)}
                     ),
                     spec=_pod(),
                 ),
@@ -250,7 +250,3 @@ def _metadata(
 
 def _text(content: object) -> str:
     return json.dumps(content, indent=2) + "\n"
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

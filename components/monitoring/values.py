@@ -82,7 +82,7 @@ def chart_values(  # noqa: PLR0913 - what the chart is told
             # It is started anew for a new configuration, and nobody may reload or end it over the network.
             "extraFlags": [],
             "podAnnotations": {
-                "iot/config": pulumi.Output.from_input(files).apply(lambda known: _digest([config, known]))
+                "iot/config": pulumi.Output.from_input(files).apply(lambda known: digest([config, known]))
             },
             "strategy": {"type": "Recreate"},
             "enableServiceLinks": False,
@@ -156,5 +156,6 @@ def _resources(cpu: str, memory: str, limit: str) -> dict[str, dict[str, str]]:
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": "1", "memory": limit}}
 
 
-def _digest(content: object) -> str:
+def digest(content: object) -> str:
+    """Return what is another one when what a pod reads as it starts is another one."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

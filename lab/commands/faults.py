@@ -40,7 +40,6 @@ KINDS: Final = {
     "host": "The host is not as it should be",
     "two": "Two at once",
     "long": "Again and again",
-    "load": "More of it",
 }
 
 

@@ -23,6 +23,7 @@ STACKS: Final = paths.STATE / ".pulumi" / "stacks" / PROJECT
 SALT: Final = "encryptionsalt:"
 ANSWER: Final = 60  # seconds for a question to Git
 LATEST: Final = 4  # pulumi/sdk/go/common/apitype/core.go: DeploymentSchemaVersionLatest
+STACK: Final = "pulumi:pulumi:Stack"
 PROVIDER: Final = "pulumi:providers:kubernetes"
 IDENTITY: Final = "clusterIdentifier"
 FILTER: Final = {"clean": f"sed '/^{SALT}/d'", "smudge": "cat"}
@@ -51,7 +52,7 @@ def _latest(path: Path) -> dict[str, Any]:
 
 def _resources(path: Path) -> list[dict[str, Any]]:
     latest = _latest(path)
-    return [each for each in latest.get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
+    return [each for each in latest.get("resources") or [] if each["type"] != STACK]
 
 
 def _known(stack: str) -> list[dict[str, Any]]:

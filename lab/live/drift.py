@@ -26,10 +26,8 @@ HELM: Final = {
     **{each: each for each in (names.ARGOCD, names.SEALED_SECRETS, names.ROLLOUTS)},
     names.MONITORING: names.PROMETHEUS,
 }
-PROVIDER: Final = "pulumi:providers:kubernetes"
 NAMESPACE: Final = "kubernetes:core/v1:Namespace"
 NODES: Final = "pulumi-python:dynamic/k3d:Nodes"
-STACK: Final = "pulumi:pulumi:Stack"
 OFF: Final = "argocd-applicationset-controller"  # at nothing by its chart's values
 SECRET: Final = "argocd-secret"  # noqa: S105 - its name
 WORKLOADS: Final = "deployments.apps,statefulsets.apps"
@@ -82,7 +80,7 @@ def _looked_at(stack: str) -> Iterator[tuple[dict[str, dict[str, Any]], dict[str
     """
     deployment = stacks.exported(stack)
     known = stacks.by_reference(deployment)
-    clusters = {key: each["inputs"]["kubeconfig"] for key, each in known.items() if each["type"] == PROVIDER}
+    clusters = {key: each["inputs"]["kubeconfig"] for key, each in known.items() if each["type"] == local.PROVIDER}
     if deployment.get("pending_operations") or not clusters:
         yield known, {}
         return
@@ -115,7 +113,7 @@ def _put_right(config: Path, provider: str, known: Mapping[str, Mapping[str, Any
         known: the stack's resources by reference.
     """
     ours, installed = _ours(provider, known)
-    outputs = next((each.get("outputs") or {} for each in known.values() if each["type"] == STACK), {})
+    outputs = next((each.get("outputs") or {} for each in known.values() if each["type"] == local.STACK), {})
     text = known[provider]["inputs"]["kubeconfig"]
     # What somebody has removed altogether is the `up`'s to make.
     with suppress(LabError):
@@ -131,10 +129,9 @@ def _put_right(config: Path, provider: str, known: Mapping[str, Mapping[str, Any
 def forget(config: Path, ours: set[str], installed: set[str]) -> bool:
     """Remove what Helm has noted of half a release that nobody knows, and tell whether there was one.
 
-    Helm would refuse to begin anew.
-
-    One is left when the cluster goes away while Helm is at work, which can't even take it back. What it had made
-    already is taken over by the next one of that name. In a cluster that was there before it may be somebody else's.
+    With it, Helm refuses to begin anew. One is left when the cluster goes away while Helm is at work, which can't even
+    take it back. What it had made already is taken over by the next one of that name. In a cluster that was there
+    before it may be somebody else's.
 
     Args:
         config: path of the kubeconfig of a cluster that the stack has made.

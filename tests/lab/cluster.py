@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import versions
 from components.docker import engine
 from components.k3d import volumes
-from tests.lab.lab import Lab, answer, docker_things, eventually
+from tests.lab.lab import ROOT, Lab, answer, docker_things, eventually
 from tests.lab.lab import left as left_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ SETTINGS: Final[dict[str, Any]] = {
     "argocdPorts": [18080],
     "gitPorts": [18003],
 }
+
+
+PASSWORDS: Final = ("argocdPassword", "gitPassword", "gitReader")  # the outputs that have them
 
 
 @contextmanager
@@ -83,6 +86,12 @@ def head(lab: Lab) -> str:
     return lab.run("git", "ls-remote", url, "refs/heads/main").stdout.split()[0]
 
 
+def facts(lab: Lab) -> dict[str, Any]:
+    """Return what no update, and no kill, may change: the passwords, and what was pushed."""
+    outputs = lab.outputs()
+    return {"commit": head(lab), **{name: outputs[name] for name in PASSWORDS}}
+
+
 def there() -> dict[str, set[str]]:
     """Return what Docker has of the tests of p3."""
     return docker_things(CLUSTER, OTHER, versions.APP_REPOSITORY + ":")
@@ -96,12 +105,16 @@ def left(before: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 @contextmanager
-def lab(folder: Path) -> Iterator[Lab]:
+def lab(folder: Path, project: Path = ROOT) -> Iterator[Lab]:
     """Make a lab of p3 with the project's own backend, as users have it, and remove it whatever state it is in.
 
-    What was killed has left its lock in that backend, which the lab's commands look after.
+    The lab's commands look after that backend alone: whether they can handle the state, and what was killed.
+
+    Args:
+        folder: where the copy goes.
+        project: the project that is copied.
     """
-    made = Lab(folder, "p3", SETTINGS)
+    made = Lab(folder, "p3", SETTINGS, project)
     made.use_kept_chart()
     del made.env["PULUMI_BACKEND_URL"]
     try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from components.docker.container import PROJECT_LABEL
-from tests.lab import faults
+from tests.lab import cluster, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,13 @@ def pytest_runtest_call(item: pytest.Item) -> Any:  # noqa: ANN401 - pytest's ow
         for mark in item.iter_markers("fault"):
             faults.take_down(mark, faults.SAID, item, held=held)
     return result
+
+
+@pytest.fixture(scope="module")
+def before() -> Iterator[dict[str, set[str]]]:
+    """Return what Docker has before a file with tests of p3 brings anything up; others have one of their own."""
+    with cluster.alone():
+        yield cluster.there()
 
 
 @pytest.fixture(scope="session", autouse=True)

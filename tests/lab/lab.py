@@ -156,6 +156,14 @@ class Lab:
         return found
 
 
+def failed(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a command says that had to fail, in words of its own."""
+    said = done.stdout + done.stderr
+    assert done.returncode != 0, said
+    assert "Traceback" not in said
+    return said
+
+
 def missing(*images: str, charts: tuple[versions.Chart, ...] = ()) -> list[str]:
     """Return what can't be had here of some images and charts: offline, what nobody has brought."""
     if not paths.offline():

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from lab.commands.test import ROOT
 from lab.host import chart
 from tests.lab import cluster
 from tests.lab.faults import fault
+from tests.lab.lab import failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +34,6 @@ NOWHERE: Final = "http://127.0.0.1:9"  # nothing listens on the port of the disc
 PORTS: Final = {
     key: value if isinstance(value, int) else value[0] for key, value in cluster.SETTINGS.items() if "ort" in key
 }
-
-
-@pytest.fixture(scope="module")
-def before() -> Iterator[dict[str, set[str]]]:
-    """Return what Docker has before anything is brought up."""
-    with cluster.alone():
-        yield cluster.there()
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +51,21 @@ def nothing_made(before: dict[str, set[str]]) -> Iterator[None]:
     assert cluster.left(before) == {}
 
 
-def refuses(lab: Lab, command: str = "up") -> str:
-    """Run a command that has to say what is wrong, and return what it says."""
-    done = lab.command(command, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode != 0, said
-    assert "Traceback" not in said
-    return said
+def refuses(lab: Lab) -> str:
+    """Bring a lab up, which has to say what is wrong, and return what it says."""
+    return failed(lab.command("up", check=False))
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[bool]:
+    """Mount a disk in memory on a folder, for as long as the context lasts, and tell whether this user may do so."""
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    done = os.geteuid() == 0 and not subprocess.run(mount, check=False, capture_output=True).returncode
+    try:
+        yield done
+    finally:
+        if done:
+            subprocess.run(["umount", str(folder)], check=True)
 
 
 def goes_on(lab: Lab) -> None:
@@ -143,17 +146,13 @@ def small(refused: Lab) -> Iterator[Path]:
     folder = refused.folder / ".lab" / "state"
     kept = folder.with_name("kept")
     shutil.copytree(folder, kept)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip(ROOT)
-    try:
+    with mounted(folder, "size=256k") as done:
+        if not done:
+            pytest.skip(ROOT)
         shutil.copytree(kept, folder, dirs_exist_ok=True)
-        room = shutil.disk_usage(folder).free
-        (folder / "full").write_bytes(b"0" * room)
+        (folder / "full").write_bytes(b"0" * shutil.disk_usage(folder).free)
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-        shutil.rmtree(kept)
+    shutil.rmtree(kept)
 
 
 @pytest.mark.usefixtures("nothing_made")
@@ -174,12 +173,10 @@ def odd(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
     folder.mkdir()
     home = folder / "home"
     home.mkdir(mode=0o500)
-    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(home)]
-    # Root may write wherever it can.
-    mounted = os.geteuid() == 0 and not subprocess.run(mount, check=False, capture_output=True).returncode
     theirs = folder / "kubeconfig"
     theirs.write_text("apiVersion: v1\nkind: Config\ncurrent-context: theirs\n", encoding="utf-8")
-    with cluster.lab(folder) as made:
+    # Root may write wherever it can.
+    with mounted(home, "ro"), cluster.lab(folder) as made:
         made.env |= {
             "HOME": str(home),
             "KUBECONFIG": str(theirs),
@@ -188,8 +185,6 @@ def odd(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
             **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), NOWHERE),
         }
         yield made
-    if mounted:
-        subprocess.run(["umount", str(home)], check=True)
     home.chmod(0o700)
 
 

@@ -6,6 +6,7 @@ and at a `destroy`. `make faults` has many strikes, at boundaries between resour
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from devtools import golden
 from lab.commands.faults import SEED
 from tests.lab import cluster, machines
 from tests.lab.cluster import CLUSTER
@@ -30,10 +32,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lab, pytest.mark.k3d]
 
-RESOURCES: Final = 45  # boundaries that an `up` of p3 has at least; where there are fewer, it has ended in good order
+RESOURCES: Final = len(json.loads(golden.path("p3").read_text(encoding="utf-8")))  # each a boundary, of every command
 MOMENTS: Final = {"up": 15.0, "destroy": 4.0}  # seconds that each takes at least
 ENDS: Final = 180  # seconds until what was struck has ended
-PASSWORDS: Final = ("argocdPassword", "gitPassword", "gitReader")
 STRIKES: Final = 5  # of each kind, in the long half
 HOW: Final = {
     "SIGKILL": "SIGKILL of Pulumi alone, as the kernel does when memory is short",
@@ -80,13 +81,6 @@ def strikes() -> list[Any]:
                 pytest.param(strike, id=str(strike), marks=[pytest.mark.long] if number or how != "power" else [])
             )
     return found
-
-
-@pytest.fixture(scope="module")
-def before() -> Iterator[dict[str, set[str]]]:
-    """Return what Docker has before anything is brought up."""
-    with cluster.alone():
-        yield cluster.there()
 
 
 @pytest.fixture(scope="module")
@@ -146,12 +140,6 @@ def hit(process: int, how: str) -> None:
                 os.kill(each, signal.SIGKILL)
 
 
-def facts(lab: Lab) -> dict[str, Any]:
-    """Return what no strike may change."""
-    outputs = lab.outputs()
-    return {"commit": cluster.head(lab), **{name: outputs[name] for name in PASSWORDS}}
-
-
 def at_work(lab: Lab) -> str:
     """Return the processes that are at work in a lab's folder, or were when they were begun."""
     found = []
@@ -183,12 +171,12 @@ class TestAStrike:
 
     @fault("killed", "`make up` of a lost cluster", when="{strike.words}", saw="", out="make up")
     def test_a_heal_is_gone_on_with_and_changes_no_password(self, lab: Lab, strike: Strike, tmp_path: Path) -> None:
-        known = facts(lab)
+        known = cluster.facts(lab)
         lab.run("k3d", "cluster", "delete", CLUSTER)
         struck(lab, "up", strike, tmp_path)
         lab.command("up")
         whole(lab)
-        assert facts(lab) == known
+        assert cluster.facts(lab) == known
 
     @fault("killed", "`make destroy`", when="{strike.words}", saw="", out="make destroy")
     def test_a_destroy_is_gone_on_with_and_keeps_what_was_pushed(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from devtools.bench import program
 from tests.lab import cluster
 from tests.lab.cluster import CLUSTER, GIT, NODE, answers
 from tests.lab.faults import by_itself, fault
@@ -35,13 +36,6 @@ GROWS: Final = 64 << 20  # bytes that containers' memory may differ by, whatever
 
 
 @pytest.fixture(scope="module")
-def before() -> Iterator[dict[str, set[str]]]:
-    """Return what Docker has before anything is brought up."""
-    with cluster.alone():
-        yield cluster.there()
-
-
-@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Bring p3 up, and down again whatever has happened."""
     with cluster.lab(tmp_path_factory.mktemp("long")) as made:
@@ -51,12 +45,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
 
 def memory(lab: Lab) -> float:
     """Return the bytes that the node and Git hold, without cached files."""
-    total = 0.0
-    for name in (NODE, GIT):
-        said = lab.run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", name).stdout
-        number, unit = said.partition("iB")[0][:-1], said.partition("iB")[0][-1]
-        total += float(number) * {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[unit]
-    return total
+    asked = (lab.run("docker", "exec", name, "sh", "-c", program.MEMORY).stdout for name in (NODE, GIT))
+    return float(sum(map(program.used, asked)))
 
 
 def handles(lab: Lab) -> float:

@@ -28,13 +28,6 @@ NAMES: Final = {"localhost:8888": "localhost:18888", "iot-cluster": CLUSTER}
 
 
 @pytest.fixture(scope="module")
-def before() -> Iterator[dict[str, set[str]]]:
-    """Return what Docker has before anything is brought up."""
-    with cluster.alone():
-        yield cluster.there()
-
-
-@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Bring p3 up, and down again whatever has happened."""
     made = Lab(tmp_path_factory.mktemp("p3"), "p3", cluster.SETTINGS)

@@ -46,13 +46,13 @@ class Clusters:
     def exported(self, name: str) -> dict[str, Any]:
         """Return what the state has: of each cluster its provider, and a namespace in it with Helm's release."""
         outputs = fakes.outputs(name)
-        found: list[dict[str, Any]] = [{"urn": "stack", "type": drift.STACK, "outputs": outputs}]
+        found: list[dict[str, Any]] = [{"urn": "stack", "type": local.STACK, "outputs": outputs}]
         if self.own:
             found.append({"urn": "nodes", "type": drift.NODES})
         texts = [outputs["kubeconfig"], *outputs.get("clusters", {}).values()] if name != "p1" else []
         for number, text in enumerate(texts):
             inputs: dict[str, Any] = {"kubeconfig": text if not number else "another"}
-            found.append({"urn": "urn::provider", "id": str(number), "type": drift.PROVIDER, "inputs": inputs})
+            found.append({"urn": "urn::provider", "id": str(number), "type": local.PROVIDER, "inputs": inputs})
             within = {"provider": f"urn::provider::{number}"}
             inputs = {"metadata": {"name": "argocd"}}
             found.append({**within, "urn": f"namespace-{number}", "type": drift.NAMESPACE, "inputs": inputs})
