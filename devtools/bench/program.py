@@ -163,18 +163,19 @@ class Program:
         shutil.rmtree(git_backups.FOLDER / self.containers[0], ignore_errors=True)
 
 
-def check(stacks: Sequence[str]) -> None:
+def check(stacks: Sequence[str], arguments: Sequence[str] = ()) -> None:
     """Stop unless a benchmark can run and disturbs nothing, and have a `kill` end it as the keyboard does.
 
     Args:
         stacks: those that it makes.
+        arguments: settings of theirs that say what they need, as `pulumi up` takes them.
 
     Raises:
         LabError: says what is missing or in the way.
     """
     local.prepare()
     for each in stacks:
-        wanted = needs.of(each)
+        wanted = needs.of(each, arguments)
         needs.host(wanted)
         needs.fetch(wanted)
         if local.states().get(each):

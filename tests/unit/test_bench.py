@@ -16,7 +16,7 @@ from components.core import versions
 from components.core.errors import LabError
 from components.docker import engine as docker_engine
 from devtools import graph
-from devtools.bench import inputs, p3, platform, program, table
+from devtools.bench import inputs, load, p3, platform, program, table
 from devtools.bench.table import Row, Step
 from lab.commands import bench
 
@@ -151,7 +151,7 @@ def test_figures_take_the_place_of_older_ones(tmp_path: Path) -> None:
 
 def test_the_page_has_a_place_for_figures() -> None:
     text = bench.PAGE.read_text(encoding="utf-8")
-    for of in ("", platform.STACK):
+    for of in ("", platform.STACK, "p2 with many", "p3 with many"):
         begin, end = table.marks(of)
         assert text.index(begin) < text.index(end)
 
@@ -192,8 +192,14 @@ def test_settings_are_read_as_json_or_text(text: str, value: object) -> None:
 def test_wrong_arguments_are_errors() -> None:
     with pytest.raises(LabError, match="expected KEY=VALUE"):
         bench.setting("apiPort")
-    with pytest.raises(LabError, match="at least 1"):
-        bench.run(argparse.Namespace(repetitions=0, set=[], write=False, stack="p3"))
+    given = {"repetitions": 1, "set": [], "write": False, "load": None, "stack": "p3"}
+    for wrong, words in (
+        ({"repetitions": 0}, "at least 1"),
+        ({"stack": "p2"}, "with --load alone"),
+        ({"stack": "platform", "load": "1,10,50"}, "not for the platform"),
+    ):
+        with pytest.raises(LabError, match=words):
+            bench.run(argparse.Namespace(**given | wrong))
 
 
 EVENTS = """\
@@ -260,3 +266,50 @@ def test_a_report_of_the_platform_has_a_row_for_everything_that_is_measured() ->
     assert "| first `up`, images in Docker | **3.0 s** | **2.0 s** | 1.50 |" in shown
     assert "| memory of the whole lab | **3.0 GiB** | **2.0 GiB** | 1.50 |" in shown
     assert "| code pushed -> live in the first environment | **20.0 s** |  |  |" in shown
+
+
+# --- with many apps --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stack", "kind"), [("p2", "Deployment"), ("p3", "AppProject")])
+def test_a_stack_with_many_apps_has_as_many_objects_and_no_port_of_a_users_own(stack: str, kind: str) -> None:
+    def made(count: int) -> tuple[graph.Node, ...]:
+        return graph.build(stack, ROOT, load.settings(stack, count, {})).nodes
+
+    def of(nodes: tuple[graph.Node, ...]) -> int:
+        return sum(node.inputs.get("kind") == kind for node in nodes)
+
+    assert of(made(10)) - of(made(1)) == 9
+    committed = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+    mine = load.settings(stack, 50, {})
+    assert mine.keys() <= committed.keys()
+    for key in ("clusterName", "apiPort", "gitPorts", "argocdPorts", "login", "serverAddress"):
+        if key in mine:
+            assert mine[key] != committed[key]["default"]
+
+
+def test_what_grows_by_as_much_for_each_app_is_linear() -> None:
+    counts = (1, 10, 50)
+    assert load.linear(counts, [10.0, 19.0, 59.0]) == pytest.approx(1.0)
+    assert load.linear(counts, [10.0, 19.0, 118.0]) == pytest.approx(2.0)
+    assert load.linear(counts, [10.0, 10.0, 10.0]) == pytest.approx(1.0)
+
+
+def test_a_report_of_many_apps_has_a_column_for_each_number() -> None:
+    figures = {count: {name: [float(count), count + 2.0] for name in load.WHAT} for count in (50, 1, 10)}
+    shown = load.report("p3", figures, ["- 2 CPUs"])
+    assert "| | 1 | 10 | 50 | last / linear |" in shown
+    assert "| `up` after `destroy` | 2.0 s | 11.0 s | 51.0 s | 1.00 |" in shown
+    assert "| memory | 2.0 GiB | 11.0 GiB | 51.0 GiB | 1.00 |" in shown
+    assert "in one of them" in shown
+    assert "of all apps" in load.report("p2", figures, [])
+
+
+@pytest.mark.parametrize("text", ["", "1", "1,10", "1,1,10", "0,1,2", "1,10,101", "1,10,many", "-1,2,3"])
+def test_numbers_that_say_nothing_of_growth_are_refused(text: str) -> None:
+    with pytest.raises(LabError, match="can't be measured"):
+        load.numbers(text)
+
+
+def test_numbers_are_taken_in_rising_order() -> None:
+    assert load.numbers("50, 1,10") == (1, 10, 50)
