@@ -28,7 +28,7 @@ from pulumi.runtime.stack import run_pulumi_func
 
 from components import parts
 from components.core import project
-from components.core.settings import PROJECT
+from components.core.names import PROJECT
 from components.docker import engine as docker_engine
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
-from components.core.errors import LabError
+from components.core.errors import other_version
 
 IMPLEMENTATIONS: Final = {
     "ci-runner": "components.platform.runner_provider:RunnerProvider",
@@ -69,16 +69,3 @@ class Provider(ResourceProvider):
         module, _, name = IMPLEMENTATIONS[self.subject].partition(":")
         made: ResourceProvider = getattr(import_module(module), name)()
         return made
-
-
-def other_version(what: str) -> LabError:
-    """Return the error about something in a state that this version can't handle.
-
-    Args:
-        what: the thing.
-    """
-    return LabError(
-        f"The stack was made by another version of this project, and this one can't handle {what}",
-        why="the state names code that is not here; nothing was changed",
-        fix="check out the version that made the stack and run `make destroy` there, then bring it up with this one",
-    )

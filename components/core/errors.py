@@ -59,3 +59,16 @@ def not_yaml(error: yaml.YAMLError, name: str, text: str) -> LabError:
         before, why = text[: getattr(error, "position", 0)], getattr(error, "reason", str(error))
         line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
     return LabError(f"{name}:{line + 1}:{column + 1} is not YAML", why=why, fix="correct that line")
+
+
+def other_version(what: str) -> LabError:
+    """Return the error about something in a state that this version can't handle.
+
+    Args:
+        what: the thing.
+    """
+    return LabError(
+        f"The stack was made by another version of this project, and this one can't handle {what}",
+        why="the state names code that is not here; nothing was changed",
+        fix="check out the version that made the stack and run `make destroy` there, then bring it up with this one",
+    )

@@ -1,8 +1,22 @@
-"""Names in clusters that the program gives, and that what looks at a cluster has to know. It imports nothing."""
+"""Names that the program gives, and that what looks at a stack has to know. It imports nothing of the project."""
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Final, Literal, get_args
+
+PROJECT: Final = "iot"  # Pulumi's project, and the namespace of its settings
+PARTS: Final = ("p1", "p2", "p3")
+STACKS: Final = (*PARTS, "platform")  # those that come with the project; platform is p3 with its features on
+Delivery = Literal["deployment", "canary", "blueGreen"]
+PROGRESSIVE: Final[tuple[str, ...]] = get_args(Delivery)[1:]  # a version has to prove itself
+EMBEDDED_BRANCH: Final = "main"  # the only one that the embedded Git server begins with
+# https://pkg.go.dev/github.com/distribution/reference: registry/repository, then a tag or a digest, or both.
+IMAGE: Final = re.compile(
+    r"(?P<repository>(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+    r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
 
 ARGOCD: Final = "argocd"  # the namespace of Argo CD, and its release
 ARGOCD_ACCOUNT: Final = "argocd-manager"  # Argo CD's in further clusters, as its own `argocd cluster add` names it

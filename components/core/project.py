@@ -6,13 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
-from pulumi.runtime import config as runtime_config
 
-from components.core import settings as stack_settings
+from components.core import names
 from components.core.errors import LabError, not_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from components.core.settings import Settings
 
 # The one in C takes a tenth of the time, and every command reads Pulumi.yaml; not every PyYAML was built with it.
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -29,7 +30,7 @@ def defaults(root: Path) -> dict[str, str]:
     return {key: _text(spec.get("default", "")) for key, spec in declared(root).items()}
 
 
-def settings(stack: str, root: Path) -> stack_settings.Settings:
+def settings(stack: str, root: Path) -> Settings:
     """Return the settings of the stack that the engine runs.
 
     Args:
@@ -39,6 +40,11 @@ def settings(stack: str, root: Path) -> stack_settings.Settings:
     Raises:
         LabError: lists every mistake in them.
     """
+    # What only asks what the files say need not load the engine's SDK.
+    from pulumi.runtime import config as runtime_config  # noqa: PLC0415
+
+    from components.core import settings as stack_settings  # noqa: PLC0415
+
     # The engine hands over all keys at once, the tests and `make render` through set_all_config.
     keys = set(runtime_config.CONFIG.get()) | set(runtime_config.get_config_env())
     return stack_settings.load(stack, defaults(root), keys, root, places(stack, root))
@@ -63,7 +69,7 @@ def places(stack: str, root: Path) -> dict[str, str]:
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     config = next((value for key, value in node.value if key.value == "config"), None) if node else None
     return {
-        key.value.removeprefix(f"{stack_settings.PROJECT}:"): f"{path.name}:{key.start_mark.line + 1}"
+        key.value.removeprefix(f"{names.PROJECT}:"): f"{path.name}:{key.start_mark.line + 1}"
         for key, _ in (config.value if isinstance(config, yaml.MappingNode) else [])
     }
 
@@ -79,11 +85,11 @@ def stack_config(stack: str, root: Path, overrides: dict[str, Any] | None = None
     Returns:
         Strings by namespaced key; what is not a string is JSON.
     """
-    values: dict[str, Any] = {f"{stack_settings.PROJECT}:{key}": value for key, value in defaults(root).items()}
+    values: dict[str, Any] = {f"{names.PROJECT}:{key}": value for key, value in defaults(root).items()}
     path = stack_file(stack, root)
     if path.exists():
         values |= _read(path).get("config") or {}
-    values |= {f"{stack_settings.PROJECT}:{key}": value for key, value in (overrides or {}).items()}
+    values |= {f"{names.PROJECT}:{key}": value for key, value in (overrides or {}).items()}
     return {key: _text(value) for key, value in values.items()}
 
 

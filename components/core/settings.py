@@ -31,6 +31,7 @@ from pydantic_core import PydanticCustomError
 
 from components.core import names, versions
 from components.core.errors import LabError, all_of
+from components.core.names import EMBEDDED_BRANCH, IMAGE, PARTS, PROGRESSIVE, PROJECT, Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,20 +39,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Provider = Literal["virtualbox", "libvirt", "docker"]
-Delivery = Literal["deployment", "canary", "blueGreen"]
-PROGRESSIVE: Final[tuple[str, ...]] = get_args(Delivery)[1:]  # a version has to prove itself
 
-PROJECT: Final = "iot"
-PARTS: Final = ("p1", "p2", "p3")
-STACKS: Final = (*PARTS, "platform")  # those that come with the project; platform is p3 with its features on
-EMBEDDED_BRANCH: Final = "main"  # the only one that the embedded Git server begins with
 VAGRANT_PROVIDERS: Final[tuple[str, ...]] = get_args(Provider)
-# https://pkg.go.dev/github.com/distribution/reference: registry/repository, then a tag or a digest, or both.
-IMAGE: Final = re.compile(
-    r"(?P<repository>(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-    r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
 # https://docs.k3s.io/cli/server: the arguments whose values let somebody in.
 K3S_SECRETS: Final = (
     "token",

@@ -12,6 +12,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.core import names, pods
 from components.core.run import module, module_hash
+from components.gitops.allowed import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,20 +21,7 @@ if TYPE_CHECKING:
     from components.gitops.git_server import GitRepository
 
 IN_CLUSTER: Final = "https://kubernetes.default.svc"
-KINDS: Final = (("apps", "Deployment"), ("", "Service"))  # what Git may bring, by API group
-PROGRESSIVE: Final = (("argoproj.io", "Rollout"), ("argoproj.io", "AnalysisTemplate"))  # and these, where they work
-SEALED: Final = ("bitnami.com", "SealedSecret")  # and this, where something reads it
 WAIT: Final = "components.gitops.wait_application"
-
-
-def kinds(*, sealed: bool, progressive: bool = False) -> tuple[tuple[str, str], ...]:
-    """Return what Git may bring, by API group.
-
-    Args:
-        sealed: whether something reads sealed secrets.
-        progressive: whether versions have to prove themselves.
-    """
-    return (*KINDS, *([SEALED] if sealed else ()), *(PROGRESSIVE if progressive else ()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ import pulumi_kubernetes as kubernetes
 import yaml
 
 from components.core import names
-from components.core.settings import EMBEDDED_BRANCH
+from components.core.names import EMBEDDED_BRANCH
+from components.gitops.allowed import ACCOUNTS, CI, CONTROLLER, DEVELOPER, HEADS, QUOTA, RELEASER, kinds
 from components.gitops.application import (
     IN_CLUSTER,
     GitOpsApp,
@@ -20,7 +21,6 @@ from components.gitops.application import (
     GitOpsProjectArgs,
     application_spec,
     healthy,
-    kinds,
 )
 from components.gitops.git_server import READER, Repository, Rule
 from components.gitops.gitea import ALL, OWNER
@@ -35,28 +35,13 @@ if TYPE_CHECKING:
     from components.gitops.rollouts import Delivery
     from components.gitops.sealed_secrets import Sealing
 
-REPOSITORY: Final = "gitops"
 ROOT: Final = "environments"  # the Application that makes the others, and its AppProject
 APPS: Final = "apps"  # the folder with them
 DELIVERY: Final = "delivery"  # the folder with the ways in which a version proves itself
-HEADS: Final = "refs/heads/"
-DEVELOPER: Final = "developer"  # sees all, and changes what needs no approval
-RELEASER: Final = "releaser"  # approves the rest, and syncs it
-VIEWER: Final = "viewer"  # sees all of Argo CD
-CI: Final = "ci"  # the user of Git that releases what CI has built
-ACCOUNTS: Final = (DEVELOPER, RELEASER, VIEWER)
 ROLLOUT: Final = "argoproj.io/Rollout"
 # What may be done about one that pauses. To skip what a version has to prove is not among it.
 ACTIONS: Final = ("resume", "retry", "abort")
-QUOTA: Final = {
-    "pods": "10",
-    "requests.cpu": "1",
-    "requests.memory": "1Gi",
-    "limits.memory": "2Gi",
-    "services.nodeports": "1",
-}
 _TEXT: Final = "tag:yaml.org,2002:str"
-CONTROLLER: Final = f"system:serviceaccount:{names.ARGOCD}:argocd-application-controller"
 
 
 def branch(environment: EnvironmentSettings) -> str:

@@ -10,8 +10,8 @@ from pulumi.dynamic import DiffResult, UpdateResult
 
 from components.core import wait
 from components.core.errors import LabError
+from components.core.names import EMBEDDED_BRANCH
 from components.core.run import CommandError
-from components.core.settings import EMBEDDED_BRANCH
 from components.docker import container as containers
 from components.docker import container_provider
 from components.docker.container_provider import ContainerProvider, spec

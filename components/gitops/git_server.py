@@ -11,9 +11,9 @@ from pulumi.dynamic import Resource
 
 from components.core import versions
 from components.core.dynamic import Provider
+from components.core.names import EMBEDDED_BRANCH
 from components.core.random_secret import RandomSecret
 from components.core.run import module_hash
-from components.core.settings import EMBEDDED_BRANCH
 from components.docker.container import ContainerSpec
 from components.gitops.git_provider import SECRETS, SETUP
 from components.gitops.gitea import OWNER

@@ -13,7 +13,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.core import names, pods
 from components.core.run import module
-from components.gitops.application import KINDS, PROGRESSIVE
+from components.gitops.allowed import KINDS, PROGRESSIVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,13 +10,13 @@ from pulumi.runtime import is_dry_run
 
 from components.core import names, versions
 from components.core.cluster import Cluster, ExistingCluster, ExistingClusterArgs, server_of
-from components.core.settings import EMBEDDED_BRANCH, IMAGE
+from components.core.names import EMBEDDED_BRANCH, IMAGE
 from components.docker import container as containers
 from components.docker.image import AppImage, AppImageArgs, package_index
+from components.gitops import allowed, environments, git_server, manifests, rescue, sealing_key
 from components.gitops import chart as charts
-from components.gitops import environments, git_server, manifests, rescue, sealing_key
 from components.gitops.accounts import Accounts
-from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs, kinds
+from components.gitops.application import GitOpsApp, GitOpsAppArgs, GitOpsProject, GitOpsProjectArgs
 from components.gitops.argocd import ArgoCd, ArgoCdArgs
 from components.gitops.environments import Environments, EnvironmentsArgs, FurtherCluster
 from components.gitops.git_server import READER, REPOSITORY, GitRepository, GitServer, GitServerArgs, Repository
@@ -71,7 +71,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
     images = _Images(settings, cluster)
     further = _further(settings, cluster, images)
     beside = _registry(settings, cluster)
-    people = Accounts("accounts", environments.ACCOUNTS) if settings.environments else None
+    people = Accounts("accounts", allowed.ACCOUNTS) if settings.environments else None
     argo = ArgoCd(
         "argocd",
         ArgoCdArgs(
@@ -186,7 +186,7 @@ def _one_app(  # noqa: PLR0913 - what there is of the stack
             app=names.APP,
             port=APP_PORT,
             argocd=argo.release,
-            kinds=kinds(sealed=bool(sealing)),
+            kinds=allowed.kinds(sealed=bool(sealing)),
         ),
     )
     reads = sealing.into(cluster, {names.APP_NAMESPACE: project.namespace}, project) if sealing else []
@@ -450,7 +450,7 @@ def _repository(
             bind_address=wanted.bind_address,
             ports=git.ports,
             push_url=f"http://{wanted.node_host}:{git.ports[0]}",
-            users=(READER, environments.CI) if settings.image.ci else (READER,),
+            users=(READER, allowed.CI) if settings.image.ci else (READER,),
             people=people,
             actions=settings.image.ci,
             metrics=settings.observability.wanted,
@@ -462,7 +462,7 @@ def _repository(
         ),
     )
     if settings.environments:
-        return server.repository(environments.REPOSITORY, writer=environments.DEVELOPER), server
+        return server.repository(allowed.GITOPS, writer=allowed.DEVELOPER), server
     return server.repository(REPOSITORY), server
 
 
@@ -470,7 +470,7 @@ def _repositories(settings: Settings, root: Path) -> dict[str, Repository]:
     """Return what the embedded Git server begins with."""
     base, image, ci = _manifests(settings, root), settings.image.repository, settings.image.ci
     if settings.environments:
-        name, first = environments.REPOSITORY, settings.environments[0]
+        name, first = allowed.GITOPS, settings.environments[0]
         branch, folder = environments.branch(first), environments.overlay(first)
         begun = environments.repository(
             settings.environments,
@@ -490,15 +490,15 @@ def _repositories(settings: Settings, root: Path) -> dict[str, Repository]:
         begun = Repository(
             branches={branch: {f"{folder}/{file}": text for file, text in base.items()}},
             message="Run version v1 of the app",
-            members={READER: "read"} | ({environments.CI: "write"} if ci else {}),
+            members={READER: "read"} | ({allowed.CI: "write"} if ci else {}),
         )
     if not ci:
         return {name: begun}
-    members = {environments.DEVELOPER: "write"} if settings.environments else {}
+    members = {allowed.DEVELOPER: "write"} if settings.environments else {}
     code = pipeline.repository(
         root, runs=image, gitops=git_server.url(name), branch=branch, path=folder, members=members
     )
-    return {name: begun, pipeline.REPOSITORY: code}
+    return {name: begun, allowed.CODE: code}
 
 
 def _ci(settings: Settings, root: Path, server: GitServer, registry_: list[pulumi.Resource]) -> None:
@@ -510,7 +510,7 @@ def _ci(settings: Settings, root: Path, server: GitServer, registry_: list[pulum
             network=settings.cluster.name,
             stack=settings.stack,
             git=server,
-            repository=pipeline.REPOSITORY,
+            repository=allowed.CODE,
             image=pipeline.image(root, settings.stack),
             depends_on=[*server.ready, *registry_],
         ),
@@ -603,7 +603,7 @@ def _outputs(
         first = settings.environments[0]
         found["application"] = found["namespace"] = first.name
         found["appUrl"] = f"{_environment_url(settings, first)}/"
-        found["argocdUsername"], found["argocdPassword"] = environments.VIEWER, passwords[environments.VIEWER]
+        found["argocdUsername"], found["argocdPassword"] = allowed.VIEWER, passwords[allowed.VIEWER]
         found["git"] |= {"revision": environments.branch(first), "path": environments.overlay(first)}
         found["accounts"] = dict(passwords)
         found["environments"] = [

@@ -6,9 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from components.core import versions
-from components.core.settings import EMBEDDED_BRANCH
+from components.core.names import EMBEDDED_BRANCH
 from components.docker.image import AppImageArgs, package_index
-from components.gitops.environments import CI
+from components.gitops.allowed import CI
 from components.gitops.git_content import SKIP
 from components.gitops.git_server import Repository
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-REPOSITORY: Final = "app"
 DOCKERFILE: Final = "ci/Dockerfile"  # of the image that jobs run in
 CONTEXT: Final = "app"
 LOCK: Final = "app/requirements-ci.txt"

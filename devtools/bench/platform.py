@@ -15,7 +15,7 @@ from components.core import project, wait
 from components.core.errors import LabError
 from components.core.run import run
 from components.docker import engine as docker_engine
-from components.gitops.environments import DEVELOPER
+from components.gitops.allowed import DEVELOPER
 from devtools.bench import facts, p3, program, table
 from devtools.bench.program import ANSWER, Program, add
 from devtools.bench.table import Row

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from components.core.errors import not_yaml
-from components.gitops.application import SEALED
+from components.gitops.allowed import SEALED
 from components.gitops.environments import APPS
 from devtools.checks import Finding, progressive, references, schemas
 from devtools.objects import Object

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.core import project
-from components.core.settings import PROJECT
+from components.core.names import PROJECT
 from devtools.checks import Finding
 from lab.host import paths
 from policy import rules

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import versions
-from components.core.settings import IMAGE
+from components.core.names import IMAGE
 from components.gitops import manifests
-from components.gitops.application import SEALED
+from components.gitops.allowed import SEALED
 from devtools.checks import Finding
 from policy.rules import Resource, pod, pod_at
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from components.core import project
-from components.core.settings import PROJECT, STACKS
+from components.core.names import PROJECT, STACKS
 from devtools import golden, graph, order, picture, rooms
 from lab.host import paths
 

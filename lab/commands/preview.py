@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.core.errors import LabError
+from components.core.names import PROJECT, STACKS
 from components.core.run import run as run_program
 from components.core.run import show
-from components.core.settings import PROJECT, STACKS
 from lab.host import chart, local, needs, paths
 from lab.host.console import say
 from lab.live import stack

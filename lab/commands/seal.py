@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from components.core import kube
 from components.core.errors import LabError
-from components.gitops.application import SEALED
+from components.gitops.allowed import SEALED
 from lab.host import tools
 from lab.live import application, environments, git, releases, sealing, stack
 

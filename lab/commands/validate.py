@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from components.core import names, project
 from components.core.errors import LabError
+from components.core.names import PROGRESSIVE, PROJECT, STACKS
 from components.core.run import CommandError
 from components.core.run import run as run_program
-from components.core.settings import PROGRESSIVE, PROJECT, STACKS
-from components.gitops.application import kinds
+from components.gitops.allowed import kinds
 from components.parts import p3
 from devtools import graph, objects
 from devtools.checks import Finding, files, gitops, invariants, progressive, references, schemas

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from components.core.settings import PROJECT
+from components.core.names import PROJECT
 from components.gitops import chart as charts
 from lab.host import paths
 from lab.host.console import say

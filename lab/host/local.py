@@ -9,10 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import versions
-from components.core.dynamic import Provider, other_version
-from components.core.errors import LabError
+from components.core.errors import LabError, other_version
+from components.core.names import PROJECT
 from components.core.run import CommandError, run
-from components.core.settings import PROJECT
 from lab.host import paths
 from lab.host.environment import ensure_passphrase, own_passphrase
 
@@ -23,6 +22,7 @@ STACKS: Final = paths.STATE / ".pulumi" / "stacks" / PROJECT
 SALT: Final = "encryptionsalt:"
 ANSWER: Final = 60  # seconds for a question to Git
 LATEST: Final = 4  # pulumi/sdk/go/common/apitype/core.go: DeploymentSchemaVersionLatest
+DYNAMIC: Final = "components.core.dynamic"  # where the class is that a state names for all that is dynamic
 STACK: Final = "pulumi:pulumi:Stack"
 PROVIDER: Final = "pulumi:providers:kubernetes"
 IDENTITY: Final = "clusterIdentifier"
@@ -101,7 +101,7 @@ def check_version(stack: str) -> None:
         if each["type"].startswith("pulumi-python:"):
             said = each["inputs"]["__provider"]
             # Earlier versions had it encrypted.
-            if not isinstance(said, str) or Provider.__module__.encode() not in base64.b64decode(said):
+            if not isinstance(said, str) or DYNAMIC.encode() not in base64.b64decode(said):
                 raise other_version(each["urn"])
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from components.core import project, settings, versions
+from components.core import names, project, versions
 from components.core.errors import LabError, all_of
 from components.core.run import CommandError, run
 from components.machines import vagrant
@@ -93,11 +93,11 @@ def of(stack: str, arguments: Sequence[str] = ()) -> Needs:
     config = project.stack_config(stack, paths.ROOT, _overrides(arguments))
 
     def setting(key: str) -> str:
-        return config.get(f"{settings.PROJECT}:{key}", "")
+        return config.get(f"{names.PROJECT}:{key}", "")
 
     part = setting("part") or stack
-    if part not in settings.PARTS:
-        known = ", ".join(settings.PARTS)
+    if part not in names.PARTS:
+        known = ", ".join(names.PARTS)
         raise LabError(f"there is no stack {stack!r}", why=f"expected one of {known}", fix="make up STACK=p3")
     if part == "p3":
         own_cluster = bool(setting("kubeconfig"))
@@ -128,7 +128,7 @@ def _wants(wanted: versions.Chart, setting: Callable[[str], str]) -> bool:
         versions.SEALED_SECRETS_CHART: setting("sealedSecrets") == "true",
         versions.PROMETHEUS_CHART: setting("monitoring") == "true",
         # The object may be wrong in any way, which the program says.
-        versions.ROLLOUTS_CHART: any(each in setting("environments") for each in settings.PROGRESSIVE),
+        versions.ROLLOUTS_CHART: any(each in setting("environments") for each in names.PROGRESSIVE),
     }
     return used[wanted] and not setting(wanted.setting)
 
@@ -142,7 +142,7 @@ def _overrides(arguments: Sequence[str]) -> dict[str, str]:
     except argparse.ArgumentError:
         return {}  # an option without its value: Pulumi says so
     pairs = (each.partition("=") for each in given.config)
-    return {key.removeprefix(f"{settings.PROJECT}:"): value for key, _, value in pairs}
+    return {key.removeprefix(f"{names.PROJECT}:"): value for key, _, value in pairs}
 
 
 def checks(needs: Needs) -> list[Check]:

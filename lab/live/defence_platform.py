@@ -16,8 +16,7 @@ from components.core import kube, names
 from components.core.errors import LabError
 from components.core.run import CommandError, run
 from components.gitops import application_status, gitea
-from components.gitops.application import kinds
-from components.gitops.environments import ACCOUNTS, CONTROLLER, DEVELOPER, HEADS, QUOTA, RELEASER, REPOSITORY
+from components.gitops.allowed import ACCOUNTS, CONTROLLER, DEVELOPER, GITOPS, HEADS, QUOTA, RELEASER, kinds
 from lab.live import answers, application, argocd, environments, git, manifest_tags, pipeline
 from lab.live.defence import Point, expect
 
@@ -191,7 +190,7 @@ def _may_sync(outputs: Mapping[str, Any], account: str, each: Environment) -> st
 
 
 def _branch(outputs: Mapping[str, Any], account: str, each: Environment) -> dict[str, Any]:
-    path = f"/repos/{gitea.OWNER}/{REPOSITORY}/branches/{each.branch}"
+    path = f"/repos/{gitea.OWNER}/{GITOPS}/branches/{each.branch}"
     found: dict[str, Any] = environments.server(outputs, account).ask("GET", path).body
     return found
 

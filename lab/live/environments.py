@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from components.core import kube, wait
 from components.core.errors import LabError
 from components.gitops import gitea
-from components.gitops.environments import DEVELOPER, RELEASER, REPOSITORY
+from components.gitops.allowed import DEVELOPER, GITOPS, RELEASER
 from lab.live import application, git
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def approvers(outputs: Mapping[str, Any], environment: Environment, commit: str)
 
 
 def _api() -> str:
-    return f"/repos/{gitea.OWNER}/{REPOSITORY}"
+    return f"/repos/{gitea.OWNER}/{GITOPS}"
 
 
 def kubeconfig(outputs: Mapping[str, Any], cluster: str) -> str:

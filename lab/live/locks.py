@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core import kube
+from components.core.names import PROJECT
 from components.core.run import CommandError, run
-from components.core.settings import PROJECT
 from lab.host import local, paths
 from lab.host.console import say
 from lab.live import orphans

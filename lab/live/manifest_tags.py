@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from components.core.errors import LabError
-from components.core.settings import IMAGE
+from components.core.names import IMAGE
 from components.gitops import manifests
 from lab.live import git
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core.errors import LabError
 from components.docker import container as containers
 from components.gitops import gitea
-from components.gitops.environments import DEVELOPER
-from components.platform import pipeline
+from components.gitops.allowed import CODE, DEVELOPER
 from lab.live import environments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-API: Final = f"/repos/{gitea.OWNER}/{pipeline.REPOSITORY}/actions"
+API: Final = f"/repos/{gitea.OWNER}/{CODE}/actions"
 SUCCESS: Final = "success"
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from components.core.errors import LabError
-from components.gitops.application import SEALED
+from components.gitops.allowed import SEALED
 from components.gitops.manifests import KUSTOMIZATION, add_resource, documents
 
 if TYPE_CHECKING:

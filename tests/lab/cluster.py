@@ -106,9 +106,7 @@ def left(before: dict[str, set[str]]) -> dict[str, set[str]]:
 
 @contextmanager
 def lab(folder: Path, project: Path = ROOT) -> Iterator[Lab]:
-    """Make a lab of p3 with the project's own backend, as users have it, and remove it whatever state it is in.
-
-    The lab's commands look after that backend alone: whether they can handle the state, and what was killed.
+    """Make a lab of p3, and remove it whatever state it is in.
 
     Args:
         folder: where the copy goes.
@@ -116,7 +114,6 @@ def lab(folder: Path, project: Path = ROOT) -> Iterator[Lab]:
     """
     made = Lab(folder, "p3", SETTINGS, project)
     made.use_kept_chart()
-    del made.env["PULUMI_BACKEND_URL"]
     try:
         yield made
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from components.core import versions
+from components.core.names import PROJECT
 from components.docker.container import PROJECT_LABEL
 from lab.commands.faults import BY_ITSELF
 from lab.host import chart, paths
@@ -44,14 +46,14 @@ class Lab:
 
     def __init__(self, folder: Path, stack: str, settings: dict[str, Any], project: Path = ROOT) -> None:
         self.stack, self.folder = stack, folder / "project"
+        self._outputs: tuple[int, dict[str, Any]] = (0, {})
         shutil.copytree(project, self.folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
         (self.folder / ".venv").symlink_to(sys.prefix)
         self.env = {
-            **os.environ,
+            **{key: value for key, value in os.environ.items() if key != "PULUMI_BACKEND_URL"},
             "PATH": os.pathsep.join([str(ROOT / ".lab" / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PULUMI_CONFIG_PASSPHRASE": "made up for the tests",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_BACKEND_URL": f"file://{self.folder}/.lab/state",
             "STACK": stack,
             # The virtual environment is there: `make` has not to make one.
             "MAKEFLAGS": "READY=true",
@@ -138,10 +140,13 @@ class Lab:
         return self.run("sh", "-c", line, check=check, given=given)
 
     def outputs(self) -> dict[str, Any]:
-        """Return the stack's outputs, with secrets."""
-        done = self.run("pulumi", "stack", "output", "--stack", self.stack, "--json", "--show-secrets")
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        """Return the stack's outputs, with secrets, of which Pulumi is asked once for each state."""
+        state = self.folder / ".lab" / "state" / ".pulumi" / "stacks" / PROJECT / f"{self.stack}.json"
+        written = state.stat().st_mtime_ns
+        if written != self._outputs[0]:
+            done = self.run("pulumi", "stack", "output", "--stack", self.stack, "--json", "--show-secrets")
+            self._outputs = written, json.loads(done.stdout)
+        return copy.deepcopy(self._outputs[1])
 
     def kubectl(self, *arguments: str, check: bool = True) -> str:
         """Run kubectl against the stack's cluster and return what it printed."""
@@ -195,10 +200,13 @@ def answer(url: str, *, data: str | None = None, **headers: str) -> tuple[int, s
 
 def eventually(what: str, holds: Callable[[], bool], state: Callable[[], str], seconds: float = SOON) -> None:
     """Wait until something holds; fail with the state that it is in after the given time."""
-    begin = time.monotonic()
+    begin = asked = time.monotonic()
     while not holds():
-        assert time.monotonic() < begin + seconds, f"{what} did not come true within {seconds:.0f} s; now: {state()}"
-        time.sleep(0.5)
+        now = time.monotonic()
+        assert now < begin + seconds, f"{what} did not come true within {seconds:.0f} s; now: {state()}"
+        # Who asks all the time takes the processor from what is waited for.
+        time.sleep(max(0.5, now - asked))
+        asked = time.monotonic()
     faults.SAID.append(faults.Said(line=f"{BY_ITSELF}: {what}", code=0, seconds=time.monotonic() - begin))
 
 

@@ -265,7 +265,6 @@ def test_two_releases_at_once_lose_no_commit(lab: Lab, clone: Path) -> None:
 def test_another_clone_takes_nothing_over(lab: Lab, tmp_path: Path) -> None:
     other = Lab(tmp_path, "p3", cluster.SETTINGS)
     other.use_kept_chart()
-    del other.env["PULUMI_BACKEND_URL"]
     fails(other, "up")
     other.command("destroy")
     lab.command("up")

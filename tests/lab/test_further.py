@@ -60,6 +60,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
     """Bring it up with both environments in its own cluster, with images that it does not build."""
     made = Lab(tmp_path_factory.mktemp("further"), "platform", SETTINGS)
     made.use_kept_chart()
+    # As users have it who keep their state elsewhere.
+    made.env["PULUMI_BACKEND_URL"] = f"file://{made.folder}/.lab/state"
     try:
         for version in ("v1", "v2"):
             docker("build", "--quiet", f"--build-arg=VERSION={version}", f"--tag={IMAGE}:{version}", "app")

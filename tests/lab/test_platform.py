@@ -16,7 +16,7 @@ import yaml
 
 from components.core import versions
 from components.core.errors import LabError
-from components.gitops.environments import CI, DEVELOPER, RELEASER, VIEWER
+from components.gitops.allowed import CI, DEVELOPER, RELEASER, VIEWER
 from components.k3d import volumes
 from lab.commands.test import OFFLINE
 from lab.live import argocd, environments, git, pipeline, sealing

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from components.core.errors import LabError
-from components.core.settings import STACKS
+from components.core.names import STACKS
 from components.parts import p3
 from devtools import graph, objects
 from devtools.checks import references, schemas

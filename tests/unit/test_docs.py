@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from components.core import project
-from components.core.settings import STACKS
+from components.core.names import STACKS
 from lab.__main__ import names
 from lab.commands import docs
 from lab.host import paths

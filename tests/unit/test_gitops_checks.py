@@ -8,7 +8,7 @@ import pytest
 
 from components.core.errors import LabError
 from components.core.run import CommandError
-from components.gitops.application import kinds
+from components.gitops.allowed import kinds
 from devtools.checks import gitops
 from lab.commands import validate
 from lab.host import tools

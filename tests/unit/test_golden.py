@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.core.settings import STACKS
+from components.core.names import STACKS
 from components.docker import engine as docker_engine
 from devtools import golden, graph
 from lab.host import paths

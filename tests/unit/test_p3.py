@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from components.core import versions
-from components.core.settings import IMAGE
+from components.core.names import IMAGE
 from devtools import graph
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.core.settings import STACKS
+from components.core.names import STACKS
 from devtools import graph, order
 from lab.host import paths
 

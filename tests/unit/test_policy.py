@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from components.core.settings import STACKS
+from components.core.names import STACKS
 from devtools import graph
 from devtools.checks import invariants
 from lab.host import paths

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from components.core.errors import LabError
 from components.gitops import manifests, sealed_secrets, sealing_key
-from components.gitops.application import kinds
+from components.gitops.allowed import kinds
 from devtools import graph
 from devtools.checks import references, schemas
 from devtools.objects import of_folder

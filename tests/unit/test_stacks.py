@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.core.settings import STACKS
+from components.core.names import STACKS
 from tests import history
 
 

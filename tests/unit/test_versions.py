@@ -12,7 +12,7 @@ import tomli
 import yaml
 
 from components.core import versions
-from components.core.settings import IMAGE
+from components.core.names import IMAGE
 from components.gitops import manifests
 
 pytestmark = pytest.mark.unit

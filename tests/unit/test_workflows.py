@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from components.core import versions
-from components.core.settings import STACKS
+from components.core.names import STACKS
 from lab.__main__ import names
 from lab.host import paths
 
