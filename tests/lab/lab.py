@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from components.core import versions
-from components.core.names import PROJECT
 from components.docker.container import PROJECT_LABEL
 from lab.commands.faults import BY_ITSELF
-from lab.host import chart, paths
+from lab.host import chart, local, paths
 from tests.lab import faults
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ class Lab:
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs, with secrets, of which Pulumi is asked once for each state."""
-        state = self.folder / ".lab" / "state" / ".pulumi" / "stacks" / PROJECT / f"{self.stack}.json"
+        state = self.folder / local.STACKS.relative_to(paths.ROOT) / f"{self.stack}.json"
         written = state.stat().st_mtime_ns
         if written != self._outputs[0]:
             done = self.run("pulumi", "stack", "output", "--stack", self.stack, "--json", "--show-secrets")
