@@ -7,6 +7,7 @@ import ast
 import difflib
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -71,6 +72,9 @@ def main(argv: Sequence[str]) -> int:
 
 def report(module: Command, args: argparse.Namespace) -> int:
     """Run a command; print an error that is meant for the user as one message instead of a traceback."""
+    # From here on there may be something to tidy up: lab/interrupt.pth has it end at once until now.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return module.run(args)
     except KeyboardInterrupt:

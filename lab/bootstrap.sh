@@ -73,7 +73,7 @@ find_python() {
 }
 
 # What a virtual environment made from the lock $1 records. The folder belongs to it: an environment can't be moved.
-record() { printf '%s\n' "$ROOT" && cat "$ROOT/$1"; }
+record() { printf '%s\n' "$ROOT" && cat "$ROOT/lab/interrupt.pth" "$ROOT/$1"; }
 
 is_current() { record "$1" | cmp -s - "$VENV/$1"; }
 
@@ -108,6 +108,7 @@ make_environment() {
   # A program that still runs from the old one may write to it while it goes.
   rm -rf "$VENV" 2>/dev/null || { sleep 2 && rm -rf "$VENV"; }
   "$python" -m venv "$VENV"
+  cp "$ROOT/lab/interrupt.pth" "$VENV"/lib/python*/site-packages/
 }
 
 # Two of these at a time would be in each other's way. The lock names its holder, so that one that was killed is not

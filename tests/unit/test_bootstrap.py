@@ -22,6 +22,7 @@ COMMANDS: Final = (
     "cat",
     "chmod",
     "cmp",
+    "cp",
     "dirname",
     "env",
     "id",
@@ -36,7 +37,9 @@ COMMANDS: Final = (
 PYTHON: Final = r"""#!/usr/bin/env bash
 case "$*" in
   --version) echo Python 3.12.0 ;;
-  '-m venv '*) mkdir -p "$3/bin" && cat >"$3/bin/python" <<'INNER' && chmod +x "$3/bin/python" ;;
+  '-m venv '*)
+    mkdir -p "$3"/{bin,lib/python3/site-packages}
+    cat >"$3/bin/python" <<'INNER' && chmod +x "$3/bin/python" ;;
 #!/usr/bin/env bash
 case "$*" in
   *pip*) echo "$*" >>"$LOG"; exit "${PIP_CODE:-0}" ;;
@@ -59,7 +62,8 @@ class Project:
         self.path = folder / "path"
         link_commands(self.path, *COMMANDS)
         (self.folder / "lab").mkdir(parents=True)
-        shutil.copy(SCRIPT, self.folder / "lab")
+        for path in (SCRIPT, SCRIPT.with_name("interrupt.pth")):
+            shutil.copy(path, self.folder / "lab")
         self.lock("requirements.txt", "one==1\n")
         self.lock("requirements-dev.txt", "two==2\n")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +51,37 @@ def test_an_unknown_command_is_named_with_the_nearest_one() -> None:
     done = lab("destory")
     assert done.returncode == 2
     assert "'destory': did you mean destroy?" in done.stderr
+
+
+@pytest.mark.parametrize("moment", [0.04, 0.07, 0.1, 0.15, 0.2, 0.3])
+def test_ctrl_c_at_any_moment_has_no_traceback(moment: float) -> None:
+    command = [sys.executable, "-m", "lab", "doctor", "--stack", "p2"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(moment)
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in process.communicate(timeout=60)[1]
+
+
+def test_a_command_that_was_interrupted_has_tidied_up() -> None:
+    code = (
+        "import runpy, signal, sys, types\n"
+        "command = types.ModuleType('lab.commands.doctor', 'Wait.')\n"
+        "command.arguments = lambda parser: None\n"
+        "def run(args):\n"
+        "    try:\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "    finally:\n"
+        "        print('tidied up')\n"
+        "command.run = run\n"
+        "sys.modules[command.__name__] = command\n"
+        "sys.argv = ['lab', 'doctor']\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # as lab/interrupt.pth does
+        "runpy.run_module('lab', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "tidied up\n", "")
 
 
 def test_an_error_for_the_user_has_no_traceback() -> None:
