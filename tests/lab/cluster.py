@@ -78,12 +78,16 @@ def wait_settled(lab: Lab) -> None:
     eventually("Synced and Healthy", settled, lambda: json.dumps(application(lab))[:2000])
 
 
-def head(lab: Lab) -> str:
-    """Return the commit that Git has."""
+def git_url(lab: Lab) -> str:
+    """Return the URL of Git's repository, with the login in it."""
     outputs = lab.outputs()
     login = f"http://{outputs['git']['username']}:{outputs['gitPassword']}@"
-    url = outputs["git"]["url"].replace("http://", login)
-    return lab.run("git", "ls-remote", url, "refs/heads/main").stdout.split()[0]
+    return str(outputs["git"]["url"]).replace("http://", login)
+
+
+def head(lab: Lab) -> str:
+    """Return the commit that Git has."""
+    return lab.run("git", "ls-remote", git_url(lab), "refs/heads/main").stdout.split()[0]
 
 
 def facts(lab: Lab) -> dict[str, Any]:
