@@ -3,8 +3,8 @@
 Only what is here is used: `make setup` fetches what the further tiers need. A tier that could run and did not, because
 it has no tests or one of them skipped itself, is a failure. With --tier, a tier that can't run is one, too. The
 things that no command can fetch are the project's own past, which an unpacked archive or a shallow clone does without,
-an add-on's image on a machine without a network, a library that an older Python can't have, and root's rights: the few
-tests that need them are left out, which the summary says.
+an add-on's image on a machine without a network, a library that an older Python can't have, root's rights, and machines
+beside a cluster: the few tests that need them are left out, which the summary says.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ HISTORY: Final = "needs the history of the project's Git repository"
 OFFLINE: Final = "needs what the offline folder and Docker do not have"
 PYTHON: Final = "needs a library that is for later versions of Python alone"
 ROOT: Final = "needs root, which may mount a small disk"
-LEFT_OUT: Final = (HISTORY, OFFLINE, PYTHON, ROOT)
+MACHINES: Final = "needs Vagrant and a provider for it, beside k3d"
+LEFT_OUT: Final = (HISTORY, OFFLINE, PYTHON, ROOT, MACHINES)
 NOTHING: Final = "it has no tests, although all that it needs is here"
 PREVIEW: Final = needs.Needs(
     part="",

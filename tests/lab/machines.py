@@ -49,9 +49,19 @@ def nodes(lab: Lab) -> dict[str, tuple[bool, str]]:
     }
 
 
-def on(lab: Lab, machine: str, line: str, *, check: bool = True) -> str:
-    """Run a line on a machine, over SSH, and return what it printed."""
-    return lab.command("ssh", "--stack", lab.stack, "--machine", machine, "--", line, check=check).stdout.strip()
+def on(lab: Lab, machine: str, line: str, *, stack: str = "", check: bool = True) -> str:
+    """Run a line on a machine, over SSH, and return what it printed.
+
+    Args:
+        lab: whose machine.
+        machine: such as server.
+        line: for a shell there.
+        stack: whose machine, when not of the lab's first stack.
+        check: whether it has to succeed.
+    """
+    return lab.command(
+        "ssh", "--stack", stack or lab.stack, "--machine", machine, "--", line, check=check
+    ).stdout.strip()
 
 
 def vagrant(lab: Lab, machine: str, *arguments: str) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.lab import cluster
+from lab.commands.test import MACHINES, missing_for_vagrant
+from tests.lab import cluster, machines
 from tests.lab.cluster import CLUSTER, GIT, NODE, answers, message, wait_settled
 from tests.lab.faults import by_itself, fault
 from tests.lab.lab import Lab, eventually, failed
@@ -269,6 +270,38 @@ def test_another_clone_takes_nothing_over(lab: Lab, tmp_path: Path) -> None:
     other.command("destroy")
     lab.command("up")
     answers("v1")
+
+
+@pytest.fixture
+def machine(lab: Lab) -> Iterator[dict[str, set[str]]]:
+    """Set p1 up in the same project, as one machine; return what Docker has of it before."""
+    if missing := missing_for_vagrant():
+        pytest.skip(f"{MACHINES}: {'; '.join(missing)}")
+    before = machines.there("p1")
+    lab.run("pulumi", "stack", "init", "p1")
+    for key, value in {**machines.settings("p1"), "agents": 0}.items():
+        lab.run("pulumi", "config", "set", "--stack", "p1", f"iot:{key}", str(value))
+    yield before
+    lab.command("destroy", "--stack", "p1", check=False)
+
+
+@pytest.mark.long
+@fault("two", "`make up STACK=p1`", when="beside `make up` of p3, in the same clone", saw="", out="make up")
+def test_p1_and_p3_come_up_and_go_side_by_side(lab: Lab, machine: dict[str, set[str]]) -> None:
+    lab.run("k3d", "cluster", "delete", CLUSTER)
+    with going_on(lab, "up", "--stack", "p1") as process:
+        lab.command("up")
+        printed = said(process)
+    assert process.returncode == 0, printed
+    answers("v1")
+    assert "Ready" in machines.on(lab, "server", "sudo k3s kubectl get nodes", stack="p1")
+    with going_on(lab, "destroy", "--stack", "p1") as process:
+        lab.command("release", "v2")
+        printed = said(process)
+    assert process.returncode == 0, printed
+    assert machines.left("p1", machine) == {}
+    answers("v2")
+    lab.command("release", "v1")
 
 
 def test_destroy_leaves_nothing(lab: Lab, before: dict[str, set[str]]) -> None:
