@@ -38,9 +38,15 @@ class Object:
     cluster: str = ""
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        """Its metadata; empty when it is none."""
+        found = self.content.get("metadata")
+        return found if isinstance(found, dict) else {}
+
+    @property
     def name(self) -> str:
         """Its kind, namespace and name, such as Deployment dev/flask-app."""
-        metadata = self.content.get("metadata") or {}
+        metadata = self.metadata
         full = "/".join(str(each) for each in (metadata.get("namespace"), metadata.get("name")) if each)
         return f"{self.content.get('kind', 'object')} {full}".strip()
 
@@ -132,10 +138,16 @@ def of_text(text: str, source: str) -> list[Object]:
         LabError: it is malformed; names the line.
     """
     found = []
-    for node in manifests.documents(text, source):
-        content = yaml.safe_load(yaml.serialize(node))
+    for node, content in manifests.contents(text, source):
         if not isinstance(content, dict):
             line = node.start_mark.line + 1
             raise LabError(f"{source}:{line} is no object", why="it has no kind", fix="correct that line")
-        found.append(Object(source=source, content=content, node=node))
+        found.append(Object(source=source, content=given(content), node=node))
     return found
+
+
+def given(content: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return an object without the fields that are empty, which Kubernetes takes for ones that are not there."""
+    if isinstance(content, dict):
+        return {key: given(each) for key, each in content.items() if each is not None}
+    return [given(each) for each in content] if isinstance(content, list) else content

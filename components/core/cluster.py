@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+import pydantic
 import yaml
 from pulumi.runtime import is_dry_run
 
@@ -106,9 +107,13 @@ def server_of(args: ExistingClusterArgs) -> str:
         LabError: it answers on this host alone, or there is no such context.
     """
     text, context = _kubeconfig(args)
-    content = yaml.safe_load(text)
-    named = next(each["context"]["cluster"] for each in content["contexts"] if each["name"] == context)
-    server = str(next(each["cluster"]["server"] for each in content["clusters"] if each["name"] == named))
+    server = _parsed(args.kubeconfig, text).server(context)
+    if server is None:
+        raise LabError(
+            f"The kubeconfig {args.kubeconfig} does not say where the cluster of its context {context} is",
+            why="expected a cluster with a server",
+            fix=f"compare it with `kubectl config view --kubeconfig={args.kubeconfig}`",
+        )
     if urlsplit(server).hostname in {"localhost", "127.0.0.1", "::1", "0.0.0.0"}:  # noqa: S104 - compared
         raise LabError(
             f"The cluster of {args.kubeconfig} answers at {server}",
@@ -129,16 +134,70 @@ def _identity(path: Path, context: str) -> str | None:
         return None
 
 
+class _InContext(pydantic.BaseModel):
+    cluster: str = ""
+
+
+class _Context(pydantic.BaseModel):
+    name: str
+    context: _InContext = _InContext()
+
+
+class _AtServer(pydantic.BaseModel):
+    server: pydantic.AnyHttpUrl | None = None
+
+
+class _Cluster(pydantic.BaseModel):
+    name: str
+    cluster: _AtServer = _AtServer()
+
+
+class _Kubeconfig(pydantic.BaseModel):
+    """What is read of a kubeconfig: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/."""
+
+    clusters: list[_Cluster] | None = None
+    contexts: list[_Context] | None = None
+    current: str | None = pydantic.Field(None, alias="current-context")
+
+    def server(self, context: str) -> str | None:
+        """Return the URL of the cluster of a context."""
+        named = next((each.context.cluster for each in self.contexts or [] if each.name == context), "")
+        found = next((each.cluster.server for each in self.clusters or [] if each.name == named), None)
+        return str(found) if found else None
+
+
+def _parsed(path: Path, text: str) -> _Kubeconfig:
+    """Return what is read of a kubeconfig's text.
+
+    Raises:
+        LabError: it is none.
+    """
+    fix = f"compare it with what `kubectl config view --kubeconfig={path}` says"
+    try:
+        return _Kubeconfig.model_validate(yaml.safe_load(text) or {})
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise LabError(f"{path} is no kubeconfig", why=f"{where}: {first['msg']}", fix=fix) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise LabError(f"{path} is no kubeconfig", why=" ".join(str(error).split()), fix=fix) from error
+
+
 def _kubeconfig(args: ExistingClusterArgs) -> tuple[str, str]:
     """Return the kubeconfig's text, with the context that is asked for as its current one, and that context."""
-    content = yaml.safe_load(args.kubeconfig.read_text(encoding="utf-8"))
-    names = [each.get("name") for each in (content or {}).get("contexts") or []]
-    context = args.context or (content or {}).get("current-context")
-    if context not in names:
+    try:
+        text = args.kubeconfig.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabError(f"{args.kubeconfig} can't be read", why=str(error), fix="name another kubeconfig") from error
+    found = _parsed(args.kubeconfig, text)
+    names = [each.name for each in found.contexts or []]
+    context = args.context or found.current
+    if context is None or context not in names:
         raise LabError(
             f"The kubeconfig {args.kubeconfig} has no context {context!r}",
-            why=f"it has {', '.join(map(str, names)) or 'none'}",
+            why=f"it has {', '.join(names) or 'none'}",
             fix="pulumi config set iot:kubeContext NAME",
         )
+    content = yaml.safe_load(text)
     content["current-context"] = context
-    return yaml.safe_dump(content), str(context)
+    return yaml.safe_dump(content), context

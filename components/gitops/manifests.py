@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from components.core.errors import LabError, not_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
     from pathlib import Path
 
 Keys = tuple[str | int, ...]
@@ -17,6 +17,22 @@ KUSTOMIZATION: Final = (
     "kustomization.yaml"  # https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/images/
 )
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "ReplicaSet", "Rollout")
+# What PyYAML takes for more than a text, and Kubernetes does not.
+TEXTS: Final = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
+
+
+class Loader(yaml.SafeLoader):
+    """Reads YAML as Kubernetes does, which makes JSON of it: dates are texts, and so are all keys."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the class before has it
+        first: [each for each in known if each[0] not in TEXTS]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's
+        """Return a mapping with texts for its keys."""
+        found = super().construct_mapping(node, deep=deep)
+        return {str(key).lower() if isinstance(key, bool) else str(key): value for key, value in found.items()}
 
 
 def read(folder: Path) -> dict[str, str]:
@@ -49,10 +65,49 @@ def documents(text: str, name: str) -> list[yaml.Node]:
     Raises:
         LabError: it is malformed; names the file and the line.
     """
+    return [node for node, _ in contents(text, name)]
+
+
+def contents(text: str, name: str) -> list[tuple[yaml.Node, Any]]:
+    """Return the documents of a YAML text, as nodes that know their positions, each with what it says.
+
+    Args:
+        text: the YAML.
+        name: of its file, for the message.
+
+    Raises:
+        LabError: it is malformed; names the file and the line.
+    """
+    loader = Loader("")
+    found: list[tuple[yaml.Node, Any]] = []
     try:
-        return list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+        for node in yaml.compose_all(text, Loader=Loader):
+            _refuse_endless(node, set(), set())
+            found.append((node, loader.construct_document(node)))
     except yaml.YAMLError as error:
         raise not_yaml(error, name, text) from error
+    except (ValueError, RecursionError) as error:
+        # Such as a number that is none, of which PyYAML does not say where it is.
+        raise LabError(f"{name} is not YAML", why=str(error), fix="correct it") from error
+    return found
+
+
+def _refuse_endless(node: yaml.Node, around: set[int], known: set[int]) -> None:
+    """Stop at an alias of what it is in itself.
+
+    Args:
+        node: where it is looked for.
+        around: the identities of the nodes that it is in.
+        known: those of nodes that have none; what is found now is added.
+    """
+    if id(node) in around:
+        raise yaml.composer.ComposerError(None, None, "an alias repeats what it is in itself", node.start_mark)
+    if id(node) in known or isinstance(node, yaml.ScalarNode):
+        return
+    inner = node.value if isinstance(node, yaml.SequenceNode) else [each for pair in node.value for each in pair]
+    for each in inner:
+        _refuse_endless(each, around | {id(node)}, known)
+    known.add(id(node))
 
 
 def images(text: str, name: str) -> list[str]:
@@ -139,7 +194,7 @@ def add_resource(text: str, name: str, resource: str) -> str:
     if not items:
         # An empty list, or nothing at all.
         return f"{text[: there.start_mark.index].rstrip()}\n- {resource}{text[there.end_mark.index :]}"
-    if resource in {each.value for each in items}:
+    if resource in [each.value for each in items]:
         return text
     last: yaml.Node = items[-1]
     if isinstance(there, yaml.SequenceNode) and there.flow_style:
@@ -166,7 +221,7 @@ def _kustomized(text: str, name: str) -> list[tuple[str, yaml.ScalarNode]]:
     for document in documents(text, name):
         scalars = dict(_scalars(document, ()))
         for keys, node in scalars.items():
-            if keys[0] == "images" and keys[-1] == "newTag":
+            if keys[:1] == ("images",) and keys[-1] == "newTag":
                 named = scalars.get((*keys[:-1], "newName")) or scalars.get((*keys[:-1], "name"))
                 found.append((named.value if named else "", node))
     return found

@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
-from components.core.errors import not_yaml
+from components.core.errors import LabError
+from components.gitops import manifests
 from components.gitops.allowed import SEALED
 from components.gitops.environments import APPS
 from devtools.checks import Finding, progressive, references, schemas
-from devtools.objects import Object
+from devtools.objects import Object, given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import yaml
 
 BASE: Final = "base"
 OVERLAYS: Final = "overlays"
@@ -66,7 +67,7 @@ class _Document:
         return Object(source=self.source, content={}, node=self.node).at(tuple(keys))
 
     def object(self) -> Object:
-        return Object(source=self.source, content=self.content, node=self.node)
+        return Object(source=self.source, content=given(self.content), node=self.node)
 
 
 def findings(root: Path, shown: str, allowed: Kinds) -> Iterator[Finding]:
@@ -119,11 +120,13 @@ def _files(root: Path) -> list[Path]:
 
 
 def _objects(its: list[Object], allowed: Kinds) -> Iterator[Finding]:
-    yield from schemas.findings(its)
+    wrong = list(schemas.findings(its))
+    yield from wrong
     for one in its:
         # An overlay says in which namespace it is.
-        yield from references.project([one], str((one.content.get("metadata") or {}).get("namespace")), allowed)
-    yield from progressive.alone(its)
+        yield from references.project([one], str(one.metadata.get("namespace")), allowed)
+    if not wrong:
+        yield from progressive.alone(its)
 
 
 def _secret(each: _Document) -> Iterator[Finding]:
@@ -134,10 +137,8 @@ def _secret(each: _Document) -> Iterator[Finding]:
 def _read(path: Path, source: str, into: list[_Document]) -> Iterator[Finding]:
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-        into += [_Document(path, source, yaml.safe_load(yaml.serialize(node)), node) for node in nodes]
-    except yaml.YAMLError as error:
-        told = not_yaml(error, source, text)
+        into += [_Document(path, source, content, node) for node, content in manifests.contents(text, source)]
+    except LabError as told:
         where, _, what = told.what.partition(" is ")
         yield Finding(where, f"it is {what}: {told.why}; {told.fix}")
 
@@ -153,7 +154,7 @@ def _kustomization(
     for key in OTHERS:
         for index, entry in enumerate(content.get(key) or []):
             yield from _named(each, (key, index), entry, root)
-            named.add((folder / str(entry)).resolve())
+            named |= _target(folder, entry)
     for key in PATCHES:
         for index, entry in enumerate(content.get(key) or []):
             at = (key, index)
@@ -161,7 +162,7 @@ def _kustomization(
             text = entry.get("patch") if isinstance(entry, dict) else None
             if isinstance(path, str) and "\n" not in path:
                 yield from _named(each, at, path, root)
-                patches.add((folder / path).resolve())
+                patches |= _target(folder, path)
             elif isinstance(text or path, str):
                 yield from _inline(each, str(text or path), (*at, "patch"), root)
     for key, kind in MADE.items():
@@ -180,15 +181,21 @@ def _shape(each: _Document) -> Finding | None:
     return None
 
 
+def _target(folder: Path, entry: object) -> set[Path]:
+    """Return the path that an entry names in a folder; none when it names none."""
+    named = isinstance(entry, str) and entry.isprintable()
+    return {(folder / str(entry)).resolve()} if named else set()
+
+
 def _named(each: _Document, at: tuple[str | int, ...], entry: object, root: Path) -> Iterator[Finding]:
     where = each.at(at)
-    if not isinstance(entry, str):
+    if not isinstance(entry, str) or not (targets := _target(each.path.parent, entry)):
         yield Finding(where, f"{entry!r} is no path; name a file or a folder")
         return
     if "://" in entry or "?ref=" in entry or entry.startswith(("github.com/", "git@")):
         yield Finding(where, f"{entry} is elsewhere, where others change it; copy what it has into this repository")
         return
-    target = (each.path.parent / entry).resolve()
+    (target,) = targets
     if root.resolve() not in target.parents:
         yield Finding(where, f"{entry} is outside of this repository, so that Argo CD does not have it; copy it here")
     elif not target.exists():
@@ -199,9 +206,9 @@ def _named(each: _Document, at: tuple[str | int, ...], entry: object, root: Path
 
 def _inline(each: _Document, text: str, at: tuple[str | int, ...], root: Path) -> Iterator[Finding]:
     try:
-        changes = list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
-        yield Finding(each.at(at), f"the patch is not YAML: {getattr(error, 'problem', error)}; correct it")
+        changes = [content for _, content in manifests.contents(text, "the patch")]
+    except LabError as error:
+        yield Finding(each.at(at), f"the patch is not YAML: {error.why}; correct it")
         return
     for change in changes:
         for found in _node_ports(each, change, (), each.path.relative_to(root).parts[0]):
@@ -239,19 +246,20 @@ def _manifest(each: _Document, top: str, named: set[Path]) -> Iterator[Finding]:
         yield Finding(each.at(), f"no kustomization names it, so that Argo CD does not see it; add {each.path.name}")
     yield from _node_ports(each, each.content, (), top)
     environment = each.path.parent.name
-    theirs = (each.content.get("metadata") or {}).get("namespace")
-    if each.content.get("kind") == SEALED[1] and top == OVERLAYS and theirs not in {None, environment}:
+    theirs = each.object().metadata.get("namespace")
+    if each.content.get("kind") == SEALED[1] and top == OVERLAYS and theirs not in (None, environment):
         what = f"it is sealed for {theirs}, and can't be read in {environment}; make seal ENV={environment}"
         yield Finding(each.at(("metadata", "namespace")), f"{each.object().name}: {what}")
 
 
 def _application(each: _Document) -> Iterator[Finding]:
     content = each.content if isinstance(each.content, dict) else {}
-    name = (content.get("metadata") or {}).get("name")
+    name = Object(source=each.source, content=content).metadata.get("name")
+    spec = content.get("spec")
     if content.get("kind") != "Application":
         what = f"a {content.get('kind')} is no Application, and Argo CD refuses it there"
         fix = LEAKED if content.get("kind") == "Secret" else f"move it into {BASE} or into an overlay"
         yield Finding(each.at(("kind",)), f"{what}; {fix}")
-    elif (project := (content.get("spec") or {}).get("project")) != name:
+    elif (project := spec.get("project") if isinstance(spec, dict) else None) != name:
         what = f"the Application {name} names the project {project}, which the cluster refuses; name {name}"
         yield Finding(each.at(("spec", "project")), what)

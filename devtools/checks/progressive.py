@@ -44,7 +44,7 @@ def together(objects: Sequence[Object]) -> Iterator[Finding]:
     Args:
         objects: all that the namespace has.
     """
-    there = {(each.content.get("kind"), (each.content.get("metadata") or {}).get("name")) for each in objects}
+    there = {(each.content.get("kind"), each.metadata.get("name")) for each in objects}
     for each in objects:
         if each.content.get("kind") != "Rollout":
             continue

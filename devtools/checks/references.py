@@ -38,14 +38,14 @@ def findings(objects: Sequence[Object], namespaces: Sequence[str] = ()) -> Itera
         objects: all that the stack or the folder has.
         namespaces: those that are there besides.
     """
-    there = {(each.content.get("kind"), _namespace(each), _metadata(each).get("name")) for each in objects}
+    there = {(each.content.get("kind"), _namespace(each), each.metadata.get("name")) for each in objects}
     # What a sealed one becomes in the cluster.
     sealed = [each for each in objects if each.content.get("kind") == SEALED[1]]
-    there |= {("Secret", _namespace(each), _metadata(each).get("name")) for each in sealed}
+    there |= {("Secret", _namespace(each), each.metadata.get("name")) for each in sealed}
     there |= {("Namespace", None, each) for each in (*namespaces, *ALWAYS)}
     seen = set()
     for each in objects:
-        key = (each.cluster, each.content.get("kind"), _namespace(each), _metadata(each).get("name"))
+        key = (each.cluster, each.content.get("kind"), _namespace(each), each.metadata.get("name"))
         if key in seen:
             yield Finding(each.at(("metadata", "name")), f"{each.name} is there twice; give one of them another name")
         seen.add(key)
@@ -70,7 +70,7 @@ def _node_ports(objects: Sequence[Object]) -> Iterator[Finding]:
 
 def _backends(objects: Sequence[Object]) -> Iterator[Finding]:
     """Yield the routes to a Service, or a port of it, that is not there."""
-    services = {(_namespace(each), _metadata(each).get("name")): each for each in objects if _is_service(each)}
+    services = {(_namespace(each), each.metadata.get("name")): each for each in objects if _is_service(each)}
     for each in objects:
         for keys, backend in _found(each.content, ()) if each.content.get("kind") == "Ingress" else ():
             if keys[-1] != "service":
@@ -155,7 +155,7 @@ def project(objects: Sequence[Object], namespace: str, allowed: tuple[tuple[str,
         allowed: the kinds that Git may bring, by API group.
     """
     for each in objects:
-        kind, found = each.content.get("kind"), _namespace(each)
+        kind, found = str(each.content.get("kind")), _namespace(each)
         if (str(each.content.get("apiVersion")).rpartition("/")[0], kind) not in allowed:
             told = "name it in KINDS of components/gitops/application.py, or let Pulumi make it"
             if kind == SEALED[1]:
@@ -163,7 +163,7 @@ def project(objects: Sequence[Object], namespace: str, allowed: tuple[tuple[str,
             if kind == "Secret":
                 told = "whoever reads Git reads it, also after it is removed: change the value, and `make seal` it"
             yield Finding(each.at(("kind",)), f"{each.name}: Argo CD refuses a {kind}; {told}")
-        elif found not in {None, namespace}:
+        elif found not in (None, namespace):
             where = each.at(("metadata", "namespace"))
             yield Finding(where, f"{each.name}: Argo CD refuses the namespace {found}; use {namespace}")
 
@@ -192,12 +192,8 @@ def _images(text: str, name: str) -> Iterator[tuple[int, str]]:
         yield found[0] if found else 1, reference
 
 
-def _metadata(each: Object) -> dict[str, Any]:
-    return each.content.get("metadata") or {}
-
-
 def _namespace(each: Object) -> str | None:
-    return _metadata(each).get("namespace")
+    return each.metadata.get("namespace")
 
 
 def _pod(each: Object) -> Any:  # noqa: ANN401 - as it is in YAML

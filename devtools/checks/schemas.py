@@ -29,6 +29,7 @@ OTHERS: Final = {
     "argoproj.io": ("Argo CD", Path(__file__).parent / "argoproj.yaml"),
     "bitnami.com": ("Sealed Secrets", Path(__file__).parent / "bitnami.yaml"),
 }
+Keys = tuple[str | int, ...]
 MINOR: Final = ".".join(versions.K3S.lstrip("v").split(".")[:2])
 
 
@@ -41,6 +42,17 @@ def findings(found: Iterable[Object]) -> Iterator[Finding]:
             continue
         for error in sorted(_errors(schema, each.plain()), key=lambda one: [str(key) for key in one.absolute_path]):
             yield _finding(each, error)
+        for keys in _empty(each.plain()):
+            yield Finding(each.at(keys), f"{each.name}: there is nothing behind the hyphen; remove it")
+
+
+def _empty(value: Any, keys: Keys = ()) -> Iterator[Keys]:  # noqa: ANN401 - any JSON
+    """Yield where a list has an entry that is nothing, which the schemas let pass."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inside:
+        if each is None:
+            yield (*keys, key)
+        yield from _empty(each, (*keys, key))
 
 
 def _errors(schema: Draft202012Validator, content: dict[str, Any]) -> Iterator[ValidationError]:

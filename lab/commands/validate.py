@@ -109,7 +109,8 @@ def _of_overlay(root: Path, overlay: Path, allowed: gitops.Kinds) -> Iterator[Fi
         its = objects.of_text(text, shown)
         for each in its:
             # Argo CD puts what has no namespace into that of the environment.
-            each.content.setdefault("metadata", {}).setdefault("namespace", overlay.name)
+            each.content.setdefault("metadata", {})
+            each.metadata.setdefault("namespace", overlay.name)
         found = list(_of_rendered(its, overlay.name, allowed))
         yield from found
         if found:
@@ -117,7 +118,10 @@ def _of_overlay(root: Path, overlay: Path, allowed: gitops.Kinds) -> Iterator[Fi
 
 
 def _of_rendered(its: list[objects.Object], environment: str, allowed: gitops.Kinds) -> Iterator[Finding]:
-    yield from schemas.findings(its)
+    wrong = list(schemas.findings(its))
+    yield from wrong
+    if wrong:
+        return  # the others go by the shape that the schemas give
     yield from references.findings(its, [environment])
     yield from references.project(its, environment, allowed)
     yield from invariants.of_manifests(its, PLATFORM)
@@ -188,8 +192,11 @@ def of_manifests(folder: Path, shown: str = p3.MANIFESTS) -> Iterator[Finding]:
         LabError: one is malformed; names the file and the line.
     """
     its = objects.of_folder(folder, shown)
-    yield from schemas.findings(its)
-    yield from references.findings(its, [names.APP_NAMESPACE])
+    wrong = list(schemas.findings(its))
+    yield from wrong
     yield from references.project(its, names.APP_NAMESPACE, _allowed("p3"))
+    if wrong:
+        return  # the others go by the shape that the schemas give
+    yield from references.findings(its, [names.APP_NAMESPACE])
     yield from invariants.of_manifests(its)
     yield from references.tags(folder, shown)

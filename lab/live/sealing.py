@@ -15,7 +15,7 @@ import yaml
 
 from components.core.errors import LabError
 from components.gitops.allowed import SEALED
-from components.gitops.manifests import KUSTOMIZATION, add_resource, documents
+from components.gitops.manifests import KUSTOMIZATION, add_resource, contents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,8 +99,8 @@ def write(folder: Path, namespace: str, name: str, key: str, sealed: str) -> Non
     path.write_text(title + yaml.safe_dump(content, sort_keys=False, width=2**16), encoding="utf-8")
     if kustomization:
         text = add_resource(kustomization.read_text(encoding="utf-8"), kustomization.name, path.name)
-        named = yaml.safe_load(text) if documents(text, kustomization.name) else {}
-        if path.name not in named.get("resources", []):
+        named = [content.get("resources") for _, content in contents(text, kustomization.name)]
+        if not any(path.name in (each or []) for each in named):
             raise LabError(
                 f"{kustomization.name} has a form that nothing can be added to", fix=f"name {path.name} there"
             )
@@ -110,7 +110,8 @@ def write(folder: Path, namespace: str, name: str, key: str, sealed: str) -> Non
 def _check_kustomization(path: Path) -> None:
     """Stop where Kustomize gives Secrets other names than they are sealed for."""
     text = path.read_text(encoding="utf-8")
-    if len(documents(text, path.name)) != 1 or not isinstance(content := yaml.safe_load(text), dict):
+    its = [content for _, content in contents(text, path.name)]
+    if len(its) != 1 or not isinstance(content := its[0], dict):
         raise LabError(f"{path.name} is not one kustomization", fix="correct it in `make clone`, and push")
     for key in ("namePrefix", "nameSuffix"):
         if content.get(key):
@@ -127,10 +128,9 @@ def _check_others(folder: Path, mine: Path, name: str) -> None:
         if path == mine:
             continue
         text = path.read_text(encoding="utf-8")
-        documents(text, path.name)
-        for each in yaml.safe_load_all(text):
+        for _, each in contents(text, path.name):
             known = isinstance(each, dict) and each.get("kind") == SEALED[1]
-            if known and (each.get("metadata") or {}).get("name") == name:
+            if known and isinstance(its := each.get("metadata"), dict) and its.get("name") == name:
                 raise LabError(
                     f"{path.name} has a {SEALED[1]} {name} already",
                     why="there can be one of a name",
@@ -150,11 +150,13 @@ def _new(namespace: str, name: str) -> dict[str, Any]:
 
 def _read(path: Path, namespace: str, name: str) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8")
-    content: Any = yaml.safe_load(text) if len(documents(text, path.name)) == 1 else None
-    known = isinstance(content, dict) and isinstance(content.get("spec"), dict) and content.get("kind") == SEALED[1]
-    if not known or (content.get("metadata") or {}).get("name") != name:
+    its = [content for _, content in contents(text, path.name)]
+    content: Any = its[0] if len(its) == 1 and isinstance(its[0], dict) else {}
+    shaped = all(isinstance(content.get(key), dict) for key in ("metadata", "spec"))
+    shaped = shaped and isinstance(content["spec"].get("encryptedData") or {}, dict)
+    if not shaped or content.get("kind") != SEALED[1] or content["metadata"].get("name") != name:
         raise LabError(f"{path.name} is no {SEALED[1]} named {name}", fix="rename that file in `make clone`, and push")
-    there = (content["metadata"] or {}).get("namespace")
+    there = content["metadata"].get("namespace")
     if there != namespace:
         raise LabError(
             f"{path.name} is for the namespace {there}",
