@@ -47,6 +47,7 @@ def run(  # noqa: PLR0913 - what a program can be given
     cwd: Path | None = None,
     into: Path | None = None,
     given: str | Path = "",
+    errors: bool = False,
 ) -> str:
     """Run a program and return what it printed.
 
@@ -57,6 +58,7 @@ def run(  # noqa: PLR0913 - what a program can be given
         cwd: the folder that it runs in; None means this process's.
         into: a file for its standard output, when that is too much to be held.
         given: what it reads: a text, such as what no argument may show, or a file.
+        errors: whether its standard error belongs to what is returned.
 
     Returns:
         Its standard output, without the white space around it.
@@ -76,7 +78,7 @@ def run(  # noqa: PLR0913 - what a program can be given
                 cwd=cwd,
                 **({"stdin": stdin} if stdin else {"input": given}),
                 stdout=stdout,
-                stderr=subprocess.PIPE,
+                stderr=subprocess.STDOUT if errors else subprocess.PIPE,
                 text=True,
                 timeout=timeout,
                 check=False,
@@ -85,8 +87,8 @@ def run(  # noqa: PLR0913 - what a program can be given
     except subprocess.TimeoutExpired as error:
         raise _too_slow(command, timeout) from error
     if done.returncode:
-        printed, errors = (COLOUR.sub("", text or "").strip() for text in (done.stdout, done.stderr))
-        said = errors or printed
+        printed, told = (COLOUR.sub("", text or "").strip() for text in (done.stdout, done.stderr))
+        said = told or printed
         last = " | ".join(said.splitlines()[-5:])
         failed = CommandError(f"`{_shown(command)}` failed with exit code {done.returncode}", why=f"it said: {last}")
         failed.said, failed.printed = said, printed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import tempfile
 from functools import partial
@@ -34,6 +35,10 @@ IMAGES_FOLDER: Final = "/var/lib/rancher/k3s/agent/images"
 DELETE: Final = 120.0  # seconds
 SOON: Final = 90  # seconds within which a cluster that has its images comes up; the first time they may be pulled
 READY_EVERY: Final = 0.2  # seconds between two looks
+REGISTERED: Final = 60  # seconds after the API server is ready; it takes one
+# A line of a node's log that may say why it does not come up: K3s' own, and those of what it runs.
+TROUBLE: Final = re.compile(r"level=(?:fatal|error)|^F\d{4} |too many open files|no space left on device")
+WORDS: Final = 300  # characters of such a line
 
 
 class Found:
@@ -235,8 +240,24 @@ def _failure(config: dict[str, Any], timeout: int) -> tuple[CommandError | None,
                 _wait_ready(Found(name), timeout)
                 _wait_for_containerd(Found(name), timeout)
     except CommandError as error:
+        # Its nodes are about to go, and with them what they have to say.
+        if words := _last_words(Found(name)):
+            error.why = f"{error.why.rstrip('.')}. {words}" if error.why else words
         return error, any(node.state != "created" for node in Found(name).nodes)
     return None, True
+
+
+def _last_words(found: Found) -> str:
+    """Return the last complaint in the log of each node that has one; none when Docker can't be asked."""
+    said = []
+    for node in sorted(each.name for each in found.nodes):
+        try:
+            log = run(["docker", "logs", "--tail=200", node], timeout=docker_engine.ANSWER, errors=True)
+        except CommandError:
+            continue
+        if lines := [line for line in log.splitlines() if TROUBLE.search(line)]:
+            said.append(f"{node} says: {lines[-1].strip()[:WORDS]}")
+    return "; ".join(said)
 
 
 def _remove_debris(name: str) -> str:
@@ -255,7 +276,7 @@ def _start(found: Found, timeout: int) -> None:
 
 
 def _wait_ready(found: Found, timeout: int) -> None:
-    """Wait until the API server says that it is ready."""
+    """Wait until the API server says that it is ready, and every node has registered there."""
     ask = ["docker", "exec", found.servers[0], "kubectl", "get", "--raw=/readyz"]
     try:
         wait.until(lambda: run(ask, timeout=10), timeout=timeout, every=READY_EVERY)
@@ -265,6 +286,20 @@ def _wait_ready(found: Found, timeout: int) -> None:
             why=str(error),
             fix=f"`docker logs {found.servers[0]}` says what it is waiting for",
         ) from error
+    wait.until(partial(_registered, found), timeout=min(timeout, REGISTERED), every=READY_EVERY)
+
+
+def _registered(found: Found) -> None:
+    """Stop when a node has not registered: its kubelet does not start, and no pod will ever run there."""
+    ask = ["docker", "exec", found.servers[0], "kubectl", "get", "nodes", "--output=name"]
+    known = run(ask, timeout=10).split()
+    lacking = sorted(node.name for node in found.nodes if f"node/{node.name}" not in known)
+    if lacking:
+        raise CommandError(
+            f"{', '.join(lacking)} did not register as a node within {REGISTERED} s",
+            why="its kubelet does not start",
+            fix="give Docker more memory or disk; on Linux, sudo sysctl fs.inotify.max_user_instances=512",
+        )
 
 
 def _state(name: str) -> str:

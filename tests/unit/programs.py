@@ -72,8 +72,9 @@ class Programs:
 
 # A Docker command line whose engine is files: containers.json (what `docker inspect` says), images (a line each),
 # volumes.json and networks.json (labels by name), lists (what a shell in a container prints of a script's second word),
-# unreachable (then nothing is answered), unready (then no API server is), pullable (a line for each image that can be
-# pulled), leaving (IDs that are listed and gone right after), cgroup, engine (its ID), endpoint.
+# unreachable (then nothing is answered), unready (then no API server is), unregistered (then no node has come to it),
+# log (what every node logs), pullable (a line for each image that can be pulled), leaving (IDs that are listed and gone
+# right after), cgroup, engine (its ID), endpoint.
 DOCKER: Final = """
 def fail(text):
     sys.exit(text)
@@ -159,6 +160,10 @@ elif args[:1] == ['exec']:
     node = [each for each in found if each['Name'] == '/' + args[1]]
     if not node or node[0]['State']['Status'] != 'running' or (here / 'unready').exists():
         fail('the server is currently unable to handle the request')
+    if args[-2:] == ['nodes', '--output=name'] and not (here / 'unregistered').exists():
+        print('\\n'.join('node' + each['Name'] for each in found))
+elif args[:1] == ['logs']:
+    print((here / 'log').read_text() if (here / 'log').exists() else '')
 else:
     fail('not expected: ' + line)
 """

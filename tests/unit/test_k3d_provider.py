@@ -147,6 +147,20 @@ def test_a_cluster_that_does_not_get_ready_in_time_is_removed_again(docker: Engi
     assert docker.containers == []
 
 
+def test_a_node_that_never_registers_is_told_with_its_last_words(
+    docker: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(k3d_provider, "REGISTERED", 0)
+    docker.is_so("unregistered")
+    trouble = 'time="2026" level=fatal msg="kubelet exited: inotify_init: too many open files"'
+    docker.is_so("log", f"level=info msg=begins\n{trouble}\nlevel=info msg=ends\n")
+
+    with pytest.raises(LabError, match=r"k3d-lab-server-0 did not register.*says: time.*too many open files") as caught:
+        provider.create(wanted())
+    assert "msg=ends" not in str(caught.value)
+    assert docker.containers == []
+
+
 def test_debris_that_can_not_be_removed_is_said_beside_the_cause(docker: Engine) -> None:
     docker.is_so("refuses")
     docker.is_so("keeps")
