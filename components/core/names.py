@@ -10,6 +10,8 @@ PARTS: Final = ("p1", "p2", "p3")
 STACKS: Final = (*PARTS, "platform")  # those that come with the project; platform is p3 with its features on
 Delivery = Literal["deployment", "canary", "blueGreen"]
 PROGRESSIVE: Final[tuple[str, ...]] = get_args(Delivery)[1:]  # a version has to prove itself
+K3D_ROLE: Final = "k3d.role"  # k3d's label of a container
+K3D_NODES: Final = ("server", "agent")  # its values for those that are nodes
 EMBEDDED_BRANCH: Final = "main"  # the only one that the embedded Git server begins with
 # https://pkg.go.dev/github.com/distribution/reference: registry/repository, then a tag or a digest, or both.
 IMAGE: Final = re.compile(

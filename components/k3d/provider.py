@@ -19,17 +19,16 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvide
 
 from components.core import wait
 from components.core.errors import LabError
+from components.core.names import K3D_NODES, K3D_ROLE
 from components.core.run import CommandError, run
 from components.docker import container as containers
 from components.docker import engine as docker_engine
 from components.k3d import volumes
 
 CLUSTER_LABEL: Final = "k3d.cluster"
-ROLE_LABEL: Final = "k3d.role"
 STACK_LABEL: Final = containers.STACK_LABEL
 CONFIG_LABEL: Final = containers.CONFIG_LABEL
 ID_LABEL: Final = "iot.id"
-NODE_ROLES: Final = ("server", "agent")
 # Where K3s looks for archives of images when it starts: https://docs.k3s.io/installation/airgap
 IMAGES_FOLDER: Final = "/var/lib/rancher/k3s/agent/images"
 DELETE: Final = 120.0  # seconds
@@ -57,7 +56,7 @@ class Found:
         self.nodes = [
             each
             for each in docker_engine.containers(f"{CLUSTER_LABEL}={name}")
-            if each.labels.get(ROLE_LABEL) in NODE_ROLES
+            if each.labels.get(K3D_ROLE) in K3D_NODES
         ]
 
     def label(self, key: str) -> str:
@@ -81,7 +80,7 @@ class Found:
     @property
     def servers(self) -> list[str]:
         """The names of the servers' containers."""
-        return sorted(node.name for node in self.nodes if node.labels[ROLE_LABEL] == "server")
+        return sorted(node.name for node in self.nodes if node.labels[K3D_ROLE] == "server")
 
 
 def config_hash(config: dict[str, Any]) -> str:

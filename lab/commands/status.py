@@ -21,7 +21,7 @@ from components.gitops import application_status
 from lab.host import tools
 from lab.host.console import GREEN, PLAIN, RED
 from lab.live import answers as live
-from lab.live import application, drift, environments, git, manifest_tags, pipeline, prometheus, rollout, stack
+from lab.live import application, drift, environments, git, manifest_tags, memory, pipeline, prometheus, rollout, stack
 
 if TYPE_CHECKING:
     import argparse
@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     except LabError as error:
         lines = [_failed(f"stack {args.stack}", error)]
     ok = all(line.ok for line in lines)
+    if not ok:
+        lines += short_of_memory(args.stack)
     urls = _urls(outputs)
     if args.json:
         print(json.dumps({"stack": args.stack, "ok": ok, "checks": [asdict(each) for each in lines], "urls": urls}))
@@ -132,6 +134,15 @@ def _failed(name: str, error: LabError) -> Line:
     # Errors that send people here, for more, have to send them on.
     fix = LOOK if name == "app" else error.fix.replace("make status", "make up")
     return Line(name=name, ok=False, found=found, fix=fix)
+
+
+def short_of_memory(stack_name: str) -> list[Line]:
+    """Return a line about each node in which the kernel has killed something, which explains what is not well."""
+    fix = "give Docker more (docs/troubleshooting.md); if pods were restarted, look at their limits"
+    return [
+        Line(name="memory", ok=False, found=f"the kernel has killed {many} processes of {node} for want of it", fix=fix)
+        for node, many in memory.killed(stack_name).items()
+    ]
 
 
 def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:

@@ -19,7 +19,7 @@ from components.core.errors import LabError
 from lab.commands import status
 from lab.host import console
 from lab.host import tools as host_tools
-from lab.live import drift, git, stack
+from lab.live import drift, git, memory, stack
 from tests.unit import fakes, repositories
 
 if TYPE_CHECKING:
@@ -212,6 +212,18 @@ def test_what_is_broken_is_named_and_the_rest_is_shown(
     said = capsys.readouterr().out
     assert re.search(says, said)
     assert len(re.findall(r"^(?:ok|NOT OK) ", said, re.MULTILINE)) == 5
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_that_memory_is_short_is_said_when_something_is_wrong(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, broken: bool
+) -> None:
+    monkeypatch.setattr(memory, "killed", lambda _: {"k3d-iot-cluster-server-0": 7})
+    if broken:
+        break_argocd(lab)
+    assert lab.run() == int(broken)
+    words = "the kernel has killed 7 processes of k3d-iot-cluster-server-0 for want of it -> give Docker more"
+    assert (words in capsys.readouterr().out) is broken
 
 
 def test_nobody_is_sent_to_where_they_are(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
