@@ -22,6 +22,9 @@ from components.docker import engine
 ATTEMPTS: Final = 3
 QUESTION: Final = 60.0  # seconds for a question to a node
 ID_LABEL: Final = "iot.docker-id"  # of an image in a node: the ID that the engine has for what was imported
+# The kubelet removes images that nothing runs when the disk is 85 % full, but for those that have this label. What was
+# imported nobody can pull again: https://github.com/containerd/containerd/blob/main/docs/cri/config.md
+PINNED: Final = "io.cri-containerd.pinned=pinned"
 COMPLETE, UNPACKED = "complete", "true"  # in the columns STATUS and UNPACKED of `ctr images check`
 # What a node may keep, in KiB: the lab's images take 2 GiB, and each version of the app a few MiB more.
 MOST: Final = 8 << 20
@@ -88,8 +91,13 @@ def missing(node: str, ids: dict[str, str]) -> list[str]:
     return [
         image
         for image, own in ids.items()
-        if (name := full_name(image)) not in whole or (own and f"{ID_LABEL}={own}" not in labels[name].split(","))
+        if (name := full_name(image)) not in whole or (own and not {*_labels(own)} <= {*labels[name].split(",")})
     ]
+
+
+def _labels(own: str) -> list[str]:
+    """Return what an imported image is labelled with, by the engine's ID of it."""
+    return [f"{ID_LABEL}={own}", PINNED]
 
 
 def full_name(image: str) -> str:
@@ -137,7 +145,7 @@ def stream(node: str, images: list[str], ids: dict[str, str], timeout: float) ->
         return f"{problem} {said}".strip()[-500:]
     try:
         for image in images:
-            run([*_ctr(node), "label", full_name(image), f"{ID_LABEL}={ids[image]}"], timeout=QUESTION)
+            run([*_ctr(node), "label", full_name(image), *_labels(ids[image])], timeout=QUESTION)
     except CommandError as error:
         return f"it did not arrive: {error.why or error.what}"
     return ""

@@ -35,6 +35,12 @@ DELETE: Final = 120.0  # seconds
 SOON: Final = 90  # seconds within which a cluster that has its images comes up; the first time they may be pulled
 READY_EVERY: Final = 0.2  # seconds between two looks
 REGISTERED: Final = 60  # seconds after the API server is ready; it takes one
+# A node's disk is that of the whole laptop, where 5 % are many gigabytes: pods are driven out when 1 % is left, not
+# before. https://k3d.io/stable/faq/faq/#pods-evicted-due-to-lack-of-disk-space
+ROOM: Final = (
+    "eviction-hard=imagefs.available<1%,nodefs.available<1%",
+    "eviction-minimum-reclaim=imagefs.available=1%,nodefs.available=1%",
+)
 # A line of a node's log that may say why it does not come up: K3s' own, and those of what it runs.
 TROUBLE: Final = re.compile(r"level=(?:fatal|error)|^F\d{4} |too many open files|no space left on device")
 WORDS: Final = 300  # characters of such a line
@@ -200,11 +206,12 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
     if props["archive"]:
         volume = f"{props['archive']}:{IMAGES_FOLDER}/{Path(props['archive']).name}:ro"
         config["volumes"].append({"volume": volume, "nodeFilters": filters})
+    told = list(ROOM)
     if docker_engine.cgroup_version() == "1":
         # The kubelet refuses cgroup v1 since 1.35 unless it is told that this is known.
-        config["options"]["k3s"]["extraArgs"].append(
-            {"arg": "--kubelet-arg=fail-cgroupv1=false", "nodeFilters": filters}
-        )
+        told.append("fail-cgroupv1=false")
+    # Not among the inputs: a cluster that was made without them is not made anew for them.
+    config["options"]["k3s"]["extraArgs"] += [{"arg": f"--kubelet-arg={each}", "nodeFilters": filters} for each in told]
     kept = volumes.prepare(config, props["stack"])
     error, has_run = _failure(config, min(SOON, props["timeout"]) if kept else props["timeout"])
     if error and kept and has_run:

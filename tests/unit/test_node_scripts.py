@@ -102,9 +102,10 @@ elif args[-1] == 'check':
         state = 'incomplete (0/2)' if name in lines('partial') else 'complete (2/2)'
         print(f'{name} x sha256:0 {state} 1.5 MiB/1.5 MiB true')
 elif 'label' in args:
-    if args[-2] not in node()[1]:
-        sys.exit('image "' + args[-2] + '": not found')
-    has(node()[1] | {args[-2]: 'none=1,' + args[-1]})
+    name, *labels = args[args.index('label') + 1:]
+    if name not in node()[1]:
+        sys.exit('image "' + name + '": not found')
+    has(node()[1] | {name: ','.join(['none=1', *labels])})
 elif 'du' in args:
     print((lines('used') or ['1'])[0] + ' ' + args[-1])
 elif 'prune' in args:
