@@ -13,7 +13,7 @@ import yaml
 from pulumi.runtime import is_dry_run
 
 from components.core import kube
-from components.core.errors import LabError
+from components.core.errors import MALFORMED, LabError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,10 +108,10 @@ def server_of(args: ExistingClusterArgs) -> str:
     """
     text, context = _kubeconfig(args)
     server = _parsed(args.kubeconfig, text).server(context)
-    if server is None:
+    if not _is_url(server):
         raise LabError(
             f"The kubeconfig {args.kubeconfig} does not say where the cluster of its context {context} is",
-            why="expected a cluster with a server",
+            why=f"its server is {server!r}, and a URL was expected",
             fix=f"compare it with `kubectl config view --kubeconfig={args.kubeconfig}`",
         )
     if urlsplit(server).hostname in {"localhost", "127.0.0.1", "::1", "0.0.0.0"}:  # noqa: S104 - compared
@@ -134,6 +134,14 @@ def _identity(path: Path, context: str) -> str | None:
         return None
 
 
+def _is_url(text: str) -> bool:
+    try:
+        found = urlsplit(text)
+    except ValueError:
+        return False
+    return found.scheme in {"http", "https"} and bool(found.hostname)
+
+
 class _InContext(pydantic.BaseModel):
     cluster: str = ""
 
@@ -144,7 +152,7 @@ class _Context(pydantic.BaseModel):
 
 
 class _AtServer(pydantic.BaseModel):
-    server: pydantic.AnyHttpUrl | None = None
+    server: str = ""
 
 
 class _Cluster(pydantic.BaseModel):
@@ -159,11 +167,10 @@ class _Kubeconfig(pydantic.BaseModel):
     contexts: list[_Context] | None = None
     current: str | None = pydantic.Field(None, alias="current-context")
 
-    def server(self, context: str) -> str | None:
-        """Return the URL of the cluster of a context."""
+    def server(self, context: str) -> str:
+        """Return the URL of the cluster of a context as it stands there; empty when there is none."""
         named = next((each.context.cluster for each in self.contexts or [] if each.name == context), "")
-        found = next((each.cluster.server for each in self.clusters or [] if each.name == named), None)
-        return str(found) if found else None
+        return next((each.cluster.server for each in self.clusters or [] if each.name == named), "")
 
 
 def _parsed(path: Path, text: str) -> _Kubeconfig:
@@ -179,7 +186,7 @@ def _parsed(path: Path, text: str) -> _Kubeconfig:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise LabError(f"{path} is no kubeconfig", why=f"{where}: {first['msg']}", fix=fix) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, *MALFORMED) as error:
         raise LabError(f"{path} is no kubeconfig", why=" ".join(str(error).split()), fix=fix) from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,10 @@ def all_of(problems: Sequence[LabError]) -> LabError:
         return problems[0]
     lines = "".join(f"\n  - {problem}" for problem in problems)
     return LabError(f"{len(problems)} problems{lines}")
+
+
+# What PyYAML raises besides its own errors, of a tag that does not fit, and of what is nested too deep.
+MALFORMED: Final = (ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 def not_yaml(error: yaml.YAMLError, name: str, text: str) -> LabError:

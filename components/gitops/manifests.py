@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from components.core.errors import LabError, not_yaml
+from components.core.errors import MALFORMED, LabError, not_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -17,22 +18,37 @@ KUSTOMIZATION: Final = (
     "kustomization.yaml"  # https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/images/
 )
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "ReplicaSet", "Rollout")
-# What PyYAML takes for more than a text, and Kubernetes does not.
-TEXTS: Final = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
+YAML: Final = "tag:yaml.org,2002:"
+# What PyYAML takes for more than Kubernetes does: dates, and numbers with a base of 60.
+OTHERWISE: Final = tuple(f"{YAML}{each}" for each in ("timestamp", "value", "int", "float"))
+NUMBERS: Final = {  # as go-yaml has them: https://github.com/kubernetes-sigs/yaml/blob/master/goyaml.v2/resolve.go
+    "int": r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*)",
+    "float": r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+}
 
 
 class Loader(yaml.SafeLoader):
     """Reads YAML as Kubernetes does, which makes JSON of it: dates are texts, and so are all keys."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as the class before has it
-        first: [each for each in known if each[0] not in TEXTS]
+        first: [each for each in known if each[0] not in OTHERWISE]
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's
         """Return a mapping with texts for its keys."""
-        found = super().construct_mapping(node, deep=deep)
-        return {str(key).lower() if isinstance(key, bool) else str(key): value for key, value in found.items()}
+        self.flatten_mapping(node)
+        return {self._key(key): self.construct_object(value, deep=deep) for key, value in node.value}
+
+    def _key(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key is no text", node.start_mark)
+        key = self.construct_object(node)
+        return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+for _kind, _form in NUMBERS.items():
+    Loader.add_implicit_resolver(f"{YAML}{_kind}", re.compile(f"(?:{_form})$"), list("-+.0123456789"))
 
 
 def read(folder: Path) -> dict[str, str]:
@@ -86,7 +102,7 @@ def contents(text: str, name: str) -> list[tuple[yaml.Node, Any]]:
             found.append((node, loader.construct_document(node)))
     except yaml.YAMLError as error:
         raise not_yaml(error, name, text) from error
-    except (ValueError, RecursionError) as error:
+    except MALFORMED as error:
         # Such as a number that is none, of which PyYAML does not say where it is.
         raise LabError(f"{name} is not YAML", why=str(error), fix="correct it") from error
     return found
@@ -153,7 +169,7 @@ def set_image(text: str, name: str, repository: str, reference: str) -> str:
     if tags and _repository(reference) == repository:
         tag = reference.rpartition(":")[2]
         # What YAML would take for a number, such as a commit's ID, has to stay a text.
-        safe = all(node.style for node in tags) or isinstance(yaml.safe_load(tag), str)
+        safe = all(node.style for node in tags) or isinstance(yaml.load(tag, Loader), str)  # noqa: S506 - a safe one
         return _with(text, tags, tag if safe else f'"{tag}"')
     if not found:
         raise LabError(

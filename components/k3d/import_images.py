@@ -85,19 +85,17 @@ def bring(node: str, ids: dict[str, str], timeout: float) -> list[str]:
 def missing(node: str, ids: dict[str, str]) -> list[str]:
     """Return those images that a node lacks, has in part, or has with other content than the engine."""
     listed = run([*_ctr(node), "ls"], timeout=QUESTION).splitlines()[1:]
-    labels = {line.split()[0]: line.split()[-1] for line in listed if line.strip()}
+    labels = {line.split()[0]: line.split()[-1].split(",") for line in listed if line.strip()}
     checked = run([*_ctr(node), "check"], timeout=QUESTION).splitlines()[1:]
     whole = {line.split()[0] for line in checked if COMPLETE in line.split() and line.split()[-1] == UNPACKED}
-    return [
-        image
-        for image, own in ids.items()
-        if (name := full_name(image)) not in whole or (own and not {*_labels(own)} <= {*labels[name].split(",")})
-    ]
-
-
-def _labels(own: str) -> list[str]:
-    """Return what an imported image is labelled with, by the engine's ID of it."""
-    return [f"{ID_LABEL}={own}", PINNED]
+    lacking = []
+    for image, own in ids.items():
+        name = full_name(image)
+        if name not in whole or (own and f"{ID_LABEL}={own}" not in labels[name]):
+            lacking.append(image)
+        elif own and PINNED not in labels[name]:
+            run([*_ctr(node), "label", name, PINNED], timeout=QUESTION)  # an older version of this has brought it
+    return lacking
 
 
 def full_name(image: str) -> str:
@@ -145,7 +143,7 @@ def stream(node: str, images: list[str], ids: dict[str, str], timeout: float) ->
         return f"{problem} {said}".strip()[-500:]
     try:
         for image in images:
-            run([*_ctr(node), "label", full_name(image), *_labels(ids[image])], timeout=QUESTION)
+            run([*_ctr(node), "label", full_name(image), f"{ID_LABEL}={ids[image]}", PINNED], timeout=QUESTION)
     except CommandError as error:
         return f"it did not arrive: {error.why or error.what}"
     return ""

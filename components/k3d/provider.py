@@ -34,16 +34,23 @@ IMAGES_FOLDER: Final = "/var/lib/rancher/k3s/agent/images"
 DELETE: Final = 120.0  # seconds
 SOON: Final = 90  # seconds within which a cluster that has its images comes up; the first time they may be pulled
 READY_EVERY: Final = 0.2  # seconds between two looks
-REGISTERED: Final = 60  # seconds after the API server is ready; it takes one
+REGISTERED: Final = 90  # seconds after the API server is ready; it takes one
 # A node's disk is that of the whole laptop, where 5 % are many gigabytes: pods are driven out when 1 % is left, not
 # before. https://k3d.io/stable/faq/faq/#pods-evicted-due-to-lack-of-disk-space
 ROOM: Final = (
     "eviction-hard=imagefs.available<1%,nodefs.available<1%",
     "eviction-minimum-reclaim=imagefs.available=1%,nodefs.available=1%",
 )
-# A line of a node's log that may say why it does not come up: K3s' own, and those of what it runs.
-TROUBLE: Final = re.compile(r"level=(?:fatal|error)|^F\d{4} |too many open files|no space left on device")
+# A line of a node's log that says why it does not come up, and one that may.
+TROUBLE: Final = (
+    re.compile(r"level=fatal|^F\d{4} |too many open files|no space left on device"),
+    re.compile(r"level=error"),
+)
 WORDS: Final = 300  # characters of such a line
+
+
+class UnregisteredError(CommandError):
+    """A node runs, and its kubelet does not."""
 
 
 class Found:
@@ -214,8 +221,8 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
     config["options"]["k3s"]["extraArgs"] += [{"arg": f"--kubelet-arg={each}", "nodeFilters": filters} for each in told]
     kept = volumes.prepare(config, props["stack"])
     error, has_run = _failure(config, min(SOON, props["timeout"]) if kept else props["timeout"])
-    if error and kept and has_run:
-        # What was kept may be damaged; what keeps Docker from starting a node is not its fault.
+    if error and kept and has_run and not isinstance(error, UnregisteredError):
+        # What was kept may be damaged; what keeps Docker from starting a node, or a kubelet, is not its fault.
         print(f"{props['name']} did not come up with the images that its nodes had kept: {error.what}", flush=True)
         print(f"It begins without them; {_remove_debris(props['name'])}", flush=True)
         volumes.drop(set(volumes.of(config).values()))
@@ -224,8 +231,8 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
     if error:
         raise LabError(
             f"The k3d cluster {props['name']} did not come up, and {_remove_debris(props['name'])}",
-            why=str(error),
-            fix="docs/troubleshooting.md, or try `k3d cluster create test` by hand",
+            why=". ".join(each for each in (error.what, error.why) if each),
+            fix=error.fix or "docs/troubleshooting.md, or try `k3d cluster create test` by hand",
         ) from error
 
 
@@ -261,8 +268,9 @@ def _last_words(found: Found) -> str:
             log = run(["docker", "logs", "--tail=200", node], timeout=docker_engine.ANSWER, errors=True)
         except CommandError:
             continue
-        if lines := [line for line in log.splitlines() if TROUBLE.search(line)]:
-            said.append(f"{node} says: {lines[-1].strip()[:WORDS]}")
+        lines = [[line for line in log.splitlines() if each.search(line)] for each in TROUBLE]
+        if last := next((each[-1] for each in lines if each), ""):
+            said.append(f"{node} says: {last.strip()[:WORDS]}")
     return "; ".join(said)
 
 
@@ -301,9 +309,9 @@ def _registered(found: Found) -> None:
     known = run(ask, timeout=10).split()
     lacking = sorted(node.name for node in found.nodes if f"node/{node.name}" not in known)
     if lacking:
-        raise CommandError(
+        raise UnregisteredError(
             f"{', '.join(lacking)} did not register as a node within {REGISTERED} s",
-            why="its kubelet does not start",
+            why="its kubelet seems not to start",
             fix="give Docker more memory or disk; on Linux, sudo sysctl fs.inotify.max_user_instances=512",
         )
 

@@ -30,6 +30,7 @@ KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomizati
 OTHERS: Final = ("resources", "components", "bases")  # where a kustomization names files and folders
 PATCHES: Final = ("patches", "patchesStrategicMerge", "patchesJson6902")
 MADE: Final = {"secretGenerator": "Secret", "configMapGenerator": "ConfigMap"}
+LONGEST: Final = 256  # characters of a path; a longer one is none, which the system would not look for
 Kinds = tuple[tuple[str, str], ...]
 LEAKED: Final = "whoever reads Git reads it, also after it is removed: change the value, and `make seal` it"
 
@@ -183,7 +184,7 @@ def _shape(each: _Document) -> Finding | None:
 
 def _target(folder: Path, entry: object) -> set[Path]:
     """Return the path that an entry names in a folder; none when it names none."""
-    named = isinstance(entry, str) and entry.isprintable()
+    named = isinstance(entry, str) and entry.isprintable() and len(entry) < LONGEST
     return {(folder / str(entry)).resolve()} if named else set()
 
 

@@ -5,18 +5,16 @@ The tests run in their order on one lab; each leaves it Synced and Healthy.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from lab.commands.test import MACHINES, ROOT, missing_for_vagrant
+from lab.commands.test import MACHINES, missing_for_vagrant
 from tests.lab import cluster, machines
 from tests.lab.cluster import CLUSTER, GIT, NODE, answers, message, wait_settled
 from tests.lab.faults import by_itself, fault
@@ -24,11 +22,11 @@ from tests.lab.lab import Lab, eventually, failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.lab, pytest.mark.k3d]
 
 DEPLOYMENT: Final = "manifests/p3/deployment.yaml"
-INOTIFY: Final = Path("/proc/sys/fs/inotify/max_user_instances")
 ENDS: Final = r"\1\2\n\1command: ['false']"  # after the image, of which these are the two groups
 
 
@@ -217,22 +215,6 @@ def test_a_node_without_memory_is_told_and_gets_well_with_more(lab: Lab) -> None
     finally:
         lab.run("docker", "update", "--memory=8g", "--memory-swap=8g", NODE)
     eventually("all is well", lambda: "NOT OK" not in shown(lab), lambda: shown(lab), 300)
-    answers("v1")
-
-
-@pytest.mark.long
-@fault("host", "inotify", when="has too few instances", saw="did not register as a node", out="make up")
-def test_a_kubelet_that_does_not_start_is_told(lab: Lab) -> None:
-    if os.geteuid() or not INOTIFY.exists():
-        pytest.skip(ROOT)
-    lab.run("k3d", "cluster", "delete", CLUSTER)
-    known = INOTIFY.read_text(encoding="ascii")
-    INOTIFY.write_text("4", encoding="ascii")
-    try:
-        fails(lab, "up")
-    finally:
-        INOTIFY.write_text(known, encoding="ascii")
-    lab.command("up")
     answers("v1")
 
 

@@ -577,7 +577,8 @@ def test_an_application_in_git_gets_no_further_even_when_it_was_approved(
     merge(outputs, {path: yaml.safe_dump(each) for path, each in evil.items()}, tmp_path / "evil")
 
     def said(name: str) -> str:
-        return json.dumps([results(lab, "environments"), lab.get("application", "argocd", name)["status"]])
+        found = lab.get("application", "argocd", name)["status"].get("conditions")
+        return json.dumps([results(lab, "environments"), found, operation(lab, name).get("message")])
 
     try:
         for name, (_, _, words) in attempts.items():

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from components.core import kube
+from components.core.cluster import ExistingClusterArgs, server_of
 from components.core.errors import LabError
 from lab.host import local
 from lab.live import stack
@@ -104,3 +105,26 @@ def test_a_stack_that_told_it_by_its_path_keeps_what_is_in_it(
     (tmp_path / "p3.json").write_text(json.dumps(state), encoding="utf-8")
     kubectl.add("kubectl", "sys.exit('not to be asked')")
     stack.recognise("p3")
+
+
+SERVER = "https://API.example:443"
+
+
+def kubeconfig(tmp_path: Path, server: str) -> ExistingClusterArgs:
+    path = tmp_path / "kubeconfig"
+    clusters = f"[{{name: a, cluster: {{server: '{server}'}}}}, {{name: unused, cluster: {{server: ''}}}}]"
+    path.write_text(
+        f"clusters: {clusters}\ncontexts: [{{name: c, context: {{cluster: a}}}}]\ncurrent-context: c\n",
+        encoding="utf-8",
+    )
+    return ExistingClusterArgs(kubeconfig=path, context=None)
+
+
+def test_the_server_is_what_stands_there(tmp_path: Path) -> None:
+    assert server_of(kubeconfig(tmp_path, SERVER)) == SERVER
+
+
+@pytest.mark.parametrize("server", ["", "b:1", "https://", "https://[", "https://localhost:6443"])
+def test_a_server_that_argo_cd_can_not_ask_is_told(tmp_path: Path, server: str) -> None:
+    with pytest.raises(LabError, match="kubeconfig"):
+        server_of(kubeconfig(tmp_path, server))

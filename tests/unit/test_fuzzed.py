@@ -46,7 +46,22 @@ LEAF: Final = (
     | strategies.floats()
     | strategies.dates()
     | strategies.sampled_from(
-        ["", "theirs", "v1", "dev", "=", "Deployment", "Kustomization", "../..", "://", "a b", "ü"]
+        [
+            "",
+            "theirs",
+            "v1",
+            "dev",
+            "=",
+            "Deployment",
+            "Kustomization",
+            "../..",
+            "://",
+            "a b",
+            "ü",
+            "x" * 300,
+            "1:30",
+            "1e3",
+        ]
     )
 )
 VALUES: Final[SearchStrategy[Any]] = strategies.recursive(
@@ -61,7 +76,7 @@ VALUES: Final[SearchStrategy[Any]] = strategies.recursive(
     ),
     max_leaves=4,
 )
-MANY: Final = told(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+MANY: Final = told(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def places(content: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - any YAML
@@ -77,7 +92,25 @@ def wrong(data: DataObject, text: str) -> str:
     if data.draw(strategies.integers(0, 5)) == 0:
         start = data.draw(strategies.integers(0, len(text)))
         added = data.draw(
-            strategies.sampled_from(["", "\t", "\n", "[", "{", "'", "&a ", "*a", "!!x ", "---\n", "- ", "\0"])
+            strategies.sampled_from(
+                [
+                    "",
+                    "\t",
+                    "\n",
+                    "[",
+                    "{",
+                    "'",
+                    "&a ",
+                    "*a",
+                    "!!x ",
+                    "!!bool ",
+                    "!!int ",
+                    "!!timestamp ",
+                    "---\n",
+                    "- ",
+                    "\0",
+                ]
+            )
         )
         return text[:start] + added + text[start + data.draw(strategies.integers(0, 20)) :]
     documents = list(yaml.safe_load_all(text))

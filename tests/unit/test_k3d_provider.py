@@ -153,12 +153,35 @@ def test_a_node_that_never_registers_is_told_with_its_last_words(
     monkeypatch.setattr(k3d_provider, "REGISTERED", 0)
     docker.is_so("unregistered")
     trouble = 'time="2026" level=fatal msg="kubelet exited: inotify_init: too many open files"'
-    docker.is_so("log", f"level=info msg=begins\n{trouble}\nlevel=info msg=ends\n")
+    docker.is_so("log", f"level=info msg=begins\n{trouble}\nlevel=error msg=ends\n")
 
     with pytest.raises(LabError, match=r"k3d-lab-server-0 did not register.*says: time.*too many open files") as caught:
         provider.create(wanted())
     assert "msg=ends" not in str(caught.value)
+    assert str(caught.value).count("Fix: ") == 1
     assert docker.containers == []
+
+
+def test_what_nodes_have_kept_outlives_a_kubelet_that_does_not_start(
+    docker: Engine, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.delete(made["id"], made)
+    before = kept(docker)
+    monkeypatch.setattr(k3d_provider, "REGISTERED", 0)
+    docker.is_so("unregistered")
+
+    with pytest.raises(LabError, match="did not register"):
+        provider.create(wanted())
+    assert before
+    assert kept(docker) == before
+    assert len(docker.called("k3d cluster create")) == 2  # the first one was good
+
+
+def test_pods_are_driven_out_of_a_full_disk_late(docker: Engine) -> None:
+    provider.create(wanted())
+
+    arguments = [each["arg"] for each in docker.config["options"]["k3s"]["extraArgs"]]
+    assert "--kubelet-arg=eviction-hard=imagefs.available<1%,nodefs.available<1%" in arguments
 
 
 def test_debris_that_can_not_be_removed_is_said_beside_the_cause(docker: Engine) -> None:

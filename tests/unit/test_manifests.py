@@ -180,3 +180,47 @@ def test_the_service_leads_to_the_app() -> None:
     assert service["selector"].items() <= deployment["template"]["metadata"]["labels"].items()
     names = [port["name"] for port in deployment["template"]["spec"]["containers"][0]["ports"]]
     assert [port["targetPort"] for port in service["ports"]] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1:30", "1:30"),
+        ("2026-11-29", "2026-11-29"),
+        ("=", "="),
+        ("1e3", 1000.0),
+        ("089012345678", 89012345678.0),
+        ("1.5", 1.5),
+        ("017", 15),
+        ("0x1F", 31),
+        ("-7", -7),
+        ("0", 0),
+        ("1.27.3", "1.27.3"),
+        ("yes", True),
+        (".5", 0.5),
+    ],
+)
+def test_yaml_is_read_as_kubernetes_reads_it(text: str, value: object) -> None:
+    ((_, found),) = manifests.contents(f"a: {text}\n", "x.yaml")
+    assert found == {"a": value}
+    assert type(found["a"]) is type(value)
+
+
+def test_keys_are_texts_as_in_json() -> None:
+    ((_, found),) = manifests.contents("1: a\ntrue: b\n2026-11-29: c\n", "x.yaml")
+    assert found == {"1": "a", "true": "b", "2026-11-29": "c"}
+
+
+@pytest.mark.parametrize("tag", ["1e3", "089012345678", "12"])
+def test_a_tag_that_kubernetes_takes_for_a_number_is_quoted(tag: str) -> None:
+    text = "images:\n- name: iot-lab/flask-app\n  newTag: v1\n"
+    assert f'newTag: "{tag}"' in manifests.set_tag(text, manifests.KUSTOMIZATION, "iot-lab/flask-app", tag)
+
+
+WRONG = ("a: &b [*b]", "a: !!bool x", "a: !!int ''", "a: !!timestamp x", "? [a]\n: b", "[" * 2000)
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_can_not_be_made_of_it_is_refused_in_words(text: str) -> None:
+    with pytest.raises(LabError, match=r"^x\.yaml.* is not YAML"):
+        manifests.contents(text, "x.yaml")

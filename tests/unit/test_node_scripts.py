@@ -105,7 +105,8 @@ elif 'label' in args:
     name, *labels = args[args.index('label') + 1:]
     if name not in node()[1]:
         sys.exit('image "' + name + '": not found')
-    has(node()[1] | {name: ','.join(['none=1', *labels])})
+    its = dict(each.split('=', 1) for each in [*node()[1][name].split(','), *labels])
+    has(node()[1] | {name: ','.join(f'{key}={value}' for key, value in its.items())})
 elif 'du' in args:
     print((lines('used') or ['1'])[0] + ' ' + args[-1])
 elif 'prune' in args:
@@ -160,6 +161,19 @@ def test_what_a_node_has_kept_is_not_brought_again(docker: Programs) -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == "1 images are in 1 nodes, 1 of which had them\n"
+    assert len(docker.called("docker save")) == 1
+
+
+def test_what_an_older_version_has_brought_is_pinned_and_not_brought_again(docker: Programs) -> None:
+    is_so(docker, "images", APP)
+    load(docker, APP)
+    node = docker.folder.parent / "in-n0"
+    pinned = ",io.cri-containerd.pinned=pinned"
+    assert pinned in node.read_text(encoding="utf-8")
+    node.write_text(node.read_text(encoding="utf-8").replace(pinned, ""), encoding="utf-8")
+
+    assert load(docker, APP).stdout.endswith("1 of which had them\n")
+    assert pinned in node.read_text(encoding="utf-8")
     assert len(docker.called("docker save")) == 1
 
 
