@@ -160,6 +160,18 @@ class Lab:
         return found
 
 
+def state(lab: Lab, name: str) -> str:
+    """Return how an Application is, such as "Synced and Healthy", which costs less than to ask `make status`."""
+    found = lab.get("application", "argocd", name)["status"]
+    return f"{found['sync']['status']} and {found['health']['status']}"
+
+
+def settled(lab: Lab, *names: str) -> None:
+    """Wait until Applications are Synced and Healthy."""
+    for name in names:
+        eventually(f"{name} is settled", lambda: state(lab, name) == "Synced and Healthy", lambda: state(lab, name))  # noqa: B023 - it is asked at once
+
+
 def failed(done: subprocess.CompletedProcess[str]) -> str:
     """Return what a command says that had to fail, in words of its own."""
     said = done.stdout + done.stderr

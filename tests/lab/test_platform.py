@@ -21,7 +21,7 @@ from components.k3d import volumes
 from lab.commands.test import OFFLINE
 from lab.live import argocd, environments, git, pipeline, sealing
 from tests.lab import reader
-from tests.lab.lab import Lab, answer, docker_things, eventually, left, missing
+from tests.lab.lab import Lab, answer, docker_things, eventually, left, missing, settled, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -233,7 +233,8 @@ def test_what_is_merged_waits_until_it_is_synced(lab: Lab, outputs: dict[str, An
     assert request is not None
     environments.approve(outputs, request)
     words = "v2 waits to be synced: make approve ENV=prod"
-    eventually("prod is OutOfSync", lambda: words in status(lab), lambda: status(lab))
+    eventually("prod is OutOfSync", lambda: "OutOfSync" in state(lab, "prod"), lambda: state(lab, "prod"))
+    assert words in status(lab)
     assert runs()["prod"] == "v1"
     with pytest.raises(LabError, match=r"answered 403"):
         argocd.signed_in(outputs, DEVELOPER).sync("prod")
@@ -362,6 +363,7 @@ def test_code_that_is_pushed_is_live_in_dev_and_goes_on_from_there(
 
 
 def test_all_that_is_promised_holds(lab: Lab) -> None:
+    settled(lab, *ENVIRONMENTS)
     eventually("it is settled", lambda: "NOT OK" not in status(lab), lambda: status(lab))
     said = lab.shell("make check").stdout
     assert "FAIL" not in said
@@ -540,6 +542,7 @@ def test_a_push_can_not_bring_other_kinds(lab: Lab, outputs: dict[str, Any], tmp
     finally:
         clone.revert(["overlays/dev"])
         clone.push()
+    settled(lab, "dev")
     eventually("dev is as before", lambda: "NOT OK  dev" not in status(lab), lambda: status(lab))
     assert runs()["dev"] == "v2"
 
@@ -586,6 +589,7 @@ def test_an_application_in_git_gets_no_further_even_when_it_was_approved(
         assert runs() == {"dev": "v2", "staging": "v2", "prod": "v1"}
     finally:
         merge(outputs, good, tmp_path / "good")
+    settled(lab, *attempts)
     lines = [f"NOT OK  {name}" for name in attempts]
     eventually("all is as before", lambda: not any(each in status(lab) for each in lines), lambda: status(lab))
 

@@ -21,7 +21,7 @@ from components.docker.image import package_index
 from components.k3d import volumes
 from lab.commands.test import OFFLINE
 from lab.live import argocd
-from tests.lab.lab import Lab, answer, docker_things, eventually, failed, left, missing
+from tests.lab.lab import Lab, answer, docker_things, eventually, failed, left, missing, settled
 from tests.lab.load import Load
 
 if TYPE_CHECKING:
@@ -192,10 +192,7 @@ def in_dev(lab: Lab, version: str) -> None:
     lab.shell(f"make release VERSION={version} ARGS='--timeout 3'", check=False)
     what = ["get", "deployment", "flask-app", "--output=jsonpath={.spec.template.spec.containers[0].image}"]
     eventually("dev runs it", lambda: lab.kubectl("-n", "dev", *what).endswith(f":{version}"), lambda: status(lab))
-    good = f"{version} at commit"
-    eventually(
-        "and it is ready", lambda: "Synced and Healthy" in line(lab, "dev"), lambda: f"{good} {line(lab, 'dev')}"
-    )
+    settled(lab, "dev")
 
 
 def line(lab: Lab, name: str) -> str:
@@ -390,7 +387,7 @@ def test_an_environment_that_is_there_takes_another_way_and_goes_back(
             ),
             lambda: line(lab, "dev"),
         )
-        eventually("it is healthy", lambda: "Synced and Healthy" in line(lab, "dev"), lambda: line(lab, "dev"))
+        settled(lab, "dev")
     assert set(load.answers) == {version}, load.answers
 
 
