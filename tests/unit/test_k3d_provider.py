@@ -162,13 +162,14 @@ def test_a_node_that_never_registers_is_told_with_its_last_words(
     assert docker.containers == []
 
 
-def test_what_nodes_have_kept_outlives_a_kubelet_that_does_not_start(
+def test_what_nodes_have_kept_outlives_a_host_that_allows_too_little(
     docker: Engine, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.delete(made["id"], made)
     before = kept(docker)
     monkeypatch.setattr(k3d_provider, "REGISTERED", 0)
     docker.is_so("unregistered")
+    docker.is_so("log", "level=fatal msg='inotify_init: too many open files'\n")
 
     with pytest.raises(LabError, match="did not register"):
         provider.create(wanted())
