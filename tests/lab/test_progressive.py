@@ -5,6 +5,7 @@ The tests run in their order on one lab: dev as a Deployment, qa by blue-green, 
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import subprocess
@@ -110,8 +111,10 @@ class _Told(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
     """Listen where pods can reach it: at this host's end of Docker's own network."""
-    shown = ["docker", "network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Gateway}}"]
-    address = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
+    shown = ["docker", "network", "inspect", "bridge", "--format={{json (index .IPAM.Config 0)}}"]
+    config = json.loads(subprocess.run(shown, capture_output=True, text=True, check=True).stdout)
+    # An engine that has just made that network says its subnet alone, of which this end has the first address.
+    address = config.get("Gateway") or str(ipaddress.ip_network(config["Subnet"])[1])
     server = Receiver(address)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
