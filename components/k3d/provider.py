@@ -220,8 +220,7 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
     error, has_run = _failure(config, min(SOON, props["timeout"]) if kept else props["timeout"])
     if error and kept and has_run and HOSTS not in str(error):
         # What was kept may be damaged; what keeps Docker from starting a node is not its fault.
-        said = ". ".join(each for each in (error.what, error.why) if each)
-        print(f"{props['name']} did not come up with the images that its nodes had kept: {said}", flush=True)
+        print(f"{props['name']} did not come up with the images that its nodes had kept: {_cause(error)}", flush=True)
         print(f"It begins without them; {_remove_debris(props['name'])}", flush=True)
         volumes.drop(set(volumes.of(config).values()))
         volumes.prepare(config, props["stack"])
@@ -229,9 +228,14 @@ def _create(props: dict[str, Any], wanted: str, cluster_id: str) -> None:
     if error:
         raise LabError(
             f"The k3d cluster {props['name']} did not come up, and {_remove_debris(props['name'])}",
-            why=". ".join(each for each in (error.what, error.why) if each),
+            why=_cause(error),
             fix=error.fix or "docs/troubleshooting.md, or try `k3d cluster create test` by hand",
         ) from error
+
+
+def _cause(error: LabError) -> str:
+    """Return what an error says, without what is to be done."""
+    return ". ".join(each for each in (error.what, error.why) if each)
 
 
 def _network(props: dict[str, Any]) -> str:

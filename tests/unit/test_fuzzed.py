@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -115,7 +114,6 @@ def wrong(data: DataObject, text: str) -> str:
         return text[:start] + added + text[start + data.draw(strategies.integers(0, 20)) :]
     documents = list(yaml.safe_load_all(text))
     *way, last = data.draw(strategies.sampled_from([each for each in places(documents) if each]))
-    documents = copy.deepcopy(documents)
     inside: Any = documents
     for key in way:
         inside = inside[key]
