@@ -17,33 +17,24 @@ import yaml
 from components.core import versions
 from components.core.errors import LabError
 from components.gitops.allowed import CI, DEVELOPER, RELEASER, VIEWER
-from components.k3d import volumes
 from lab.commands.test import OFFLINE
 from lab.live import argocd, environments, git, pipeline, sealing
-from tests.lab import reader
-from tests.lab.lab import Lab, answer, docker_things, eventually, left, missing, settled, state
+from tests.lab import platform, reader
+from tests.lab.lab import answer, docker_things, eventually, left, missing, settled, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from components.gitops.gitea import Gitea
+    from tests.lab.lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.k3d]
 
 CLUSTER: Final = "iot-platform-test"
-GIT: Final = f"{CLUSTER}-git"
 RUNNER: Final = f"{CLUSTER}-runner"
-REGISTRY: Final = f"{CLUSTER}-registry"
 PROD: Final = f"{CLUSTER}-prod"  # the second cluster
 PROD_NODE: Final = f"k3d-{PROD}-server-0"
-VOLUMES: Final = [
-    volume
-    for name in (CLUSTER, PROD)
-    for volume in volumes.of(
-        {"metadata": {"name": name}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}
-    ).values()
-]
 PORTS: Final = {"dev": 31101, "staging": 31111, "prod": 31121, "qa": 31131, "other": 31141}
 ENVIRONMENTS: Final[dict[str, dict[str, Any]]] = {
     "dev": {"port": PORTS["dev"]},
@@ -80,23 +71,11 @@ def before() -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Bring the platform up, and down again whatever has happened."""
-    made = Lab(tmp_path_factory.mktemp("platform"), "platform", SETTINGS)
-    made.use_kept_chart()
-    if not sealed():
-        made.set("sealedSecrets", "false")
-    try:
+    with platform.lab(tmp_path_factory.mktemp("platform"), SETTINGS, there) as made:
+        if not sealed():
+            made.set("sealedSecrets", "false")
         made.shell("make up")
         yield made
-    finally:
-        made.pulumi("destroy", "--skip-preview", check=False)
-        for command in (
-            ["k3d", "cluster", "delete", CLUSTER, PROD],
-            ["docker", "rm", "--force", "--volumes", GIT, RUNNER, REGISTRY],
-            ["docker", "volume", "rm", "--force", GIT, *VOLUMES, RUNNER, REGISTRY],
-            ["docker", "network", "rm", CLUSTER],
-            ["docker", "image", "rm", "--force", *there()["images"]],
-        ):
-            made.run(*command, check=False)
 
 
 def sealed() -> bool:
@@ -141,21 +120,6 @@ def fails(lab: Lab, line: str) -> str:
     assert done.returncode != 0, done.stdout
     assert "Traceback" not in done.stderr
     return done.stderr
-
-
-def change(  # noqa: PLR0913 - who pushes what, and where
-    outputs: dict[str, Any], account: str, branch: str, files: dict[str, str], tmp_path: Path, *, to: str = ""
-) -> git.Clone:
-    """Push files to a branch, or as another one, as one of the accounts."""
-    source = git.remote(outputs)
-    source = replace(source, revision=branch, username=account, password=outputs["accounts"][account])
-    clone = git.Clone(source, tmp_path / "clone")
-    for path, text in files.items():
-        (clone.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (clone.root / path).write_text(text, encoding="utf-8")
-    clone.commit("An attempt")
-    clone.push(to)
-    return clone
 
 
 def gitea(outputs: dict[str, Any], account: str) -> Gitea:
@@ -403,7 +367,7 @@ def test_nobody_pushes_to_a_branch_that_is_not_theirs(
     lab: Lab, outputs: dict[str, Any], tmp_path: Path, account: str, branch: str
 ) -> None:
     with pytest.raises(LabError, match="does not let you push"):
-        change(outputs, account, branch, {"overlays/prod/x.yaml": "a: b\n"}, tmp_path)
+        platform.change(outputs, account, branch, {"overlays/prod/x.yaml": "a: b\n"}, tmp_path)
 
 
 @pytest.mark.parametrize("branch", ["main", "env/staging", "env/new"])
@@ -413,7 +377,7 @@ def test_ci_pushes_to_no_branch_but_that_of_the_first_environment(
     mine = with_ci(lab, outputs)
     begin = "env/dev" if branch == "env/new" else branch
     with pytest.raises(LabError, match="does not let you push"):
-        change(mine, CI, begin, {"overlays/dev/x.yaml": "a: b\n"}, tmp_path, to=branch)
+        platform.change(mine, CI, begin, {"overlays/dev/x.yaml": "a: b\n"}, tmp_path, to=branch)
     with pytest.raises(LabError, match="refuses"):
         gitea(mine, CI).ask("PUT", f"{API}/collaborators/{CI}", {"permission": "admin"})
 
@@ -440,7 +404,7 @@ def test_nobody_makes_a_tag_which_argocd_could_take_for_a_branch(lab: Lab, outpu
 
 def test_who_may_not_push_to_a_branch_merges_nothing_into_it(lab: Lab, outputs: dict[str, Any], tmp_path: Path) -> None:
     mine = with_ci(lab, outputs)
-    change(outputs, DEVELOPER, "env/staging", {"overlays/staging/x.yaml": "a: b\n"}, tmp_path, to="theirs")
+    platform.change(outputs, DEVELOPER, "env/staging", {"overlays/staging/x.yaml": "a: b\n"}, tmp_path, to="theirs")
     asked = {"head": "theirs", "base": "env/staging", "title": "x"}
     number = gitea(outputs, DEVELOPER).ask("POST", f"{API}/pulls", asked).body["number"]
     try:
@@ -455,7 +419,7 @@ def test_who_reads_writes_nothing(lab: Lab, outputs: dict[str, Any], tmp_path: P
     who = outputs["gitReader"]
     mine = {**outputs, "accounts": {who["username"]: who["password"]}}
     with pytest.raises(LabError, match=r"does not let you push|does not accept|no repository"):
-        change(mine, who["username"], "env/dev", {"overlays/dev/x.yaml": "a: b\n"}, tmp_path)
+        platform.change(mine, who["username"], "env/dev", {"overlays/dev/x.yaml": "a: b\n"}, tmp_path)
     with pytest.raises(LabError, match="refuses"):
         gitea(mine, who["username"]).ask("POST", f"{API}/branches", {"new_branch_name": "mine"})
 
@@ -529,7 +493,7 @@ def test_a_push_can_not_bring_other_kinds(lab: Lab, outputs: dict[str, Any], tmp
     # What Kustomize would put into dev it has to leave alone, as somebody would who tries.
     wider = text.replace("- ../../base", "- ../../base\n- evil.yaml").replace("namespace: dev\n", "")
     files = {"overlays/dev/evil.yaml": yaml.safe_dump_all(KINDS), "overlays/dev/kustomization.yaml": wider}
-    clone = change(outputs, DEVELOPER, "env/dev", files, tmp_path)
+    clone = platform.change(outputs, DEVELOPER, "env/dev", files, tmp_path)
     tried = {f"{each['kind']} {each['metadata']['name']}" for each in KINDS}
 
     def refused() -> set[str]:
@@ -626,7 +590,7 @@ def named(application: dict[str, Any], name: str) -> dict[str, Any]:
 def merge(outputs: dict[str, Any], files: dict[str, str], folder: Path) -> None:
     """Bring files to the protected branch, with the approval of somebody who did not look."""
     folder.mkdir()
-    change(outputs, DEVELOPER, "main", files, folder, to="attempt")
+    platform.change(outputs, DEVELOPER, "main", files, folder, to="attempt")
     made = gitea(outputs, DEVELOPER).ask("POST", f"{API}/pulls", {"head": "attempt", "base": "main", "title": "x"})
     request = environments.PullRequest(
         number=made.body["number"], title="x", url=made.body["html_url"], head=made.body["head"]["sha"]
@@ -817,5 +781,5 @@ def test_destroy_in_the_middle_of_a_job_leaves_nothing_and_keeps_what_was_pushed
     assert [each.name.rpartition("-")[0] for each in keys] == ([f"{CLUSTER}-1", f"{CLUSTER}-2"] if sealed() else [])
     assert all("BEGIN ENCRYPTED PRIVATE KEY" in each.read_text(encoding="utf-8") for each in keys)
     after = there()
-    after["volumes"] -= {*VOLUMES, REGISTRY}
+    after["volumes"] -= {*platform.kept(SETTINGS), f"{CLUSTER}-registry"}
     assert left(before, after) == {}

@@ -5,39 +5,30 @@ The tests run in their order on one lab: dev as a Deployment, qa by blue-green, 
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
-import subprocess
-import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from components.core import versions
 from components.docker.image import package_index
-from components.k3d import volumes
 from lab.commands.test import OFFLINE
 from lab.live import argocd
-from tests.lab.lab import Lab, answer, docker_things, eventually, failed, left, missing, settled
+from tests.lab import platform
+from tests.lab.lab import answer, docker_things, eventually, failed, left, missing, settled
 from tests.lab.load import Load
+from tests.lab.receiver import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.lab.lab import Lab
+    from tests.lab.receiver import Receiver
+
 CLUSTER: Final = "iot-progressive-test"
-BESIDE: Final = [f"{CLUSTER}-{name}" for name in ("git", "runner", "registry")]
-PROD: Final = f"{CLUSTER}-prod"  # the second cluster
-VOLUMES: Final = [
-    volume
-    for name in (CLUSTER, PROD)
-    for volume in volumes.of(
-        {"metadata": {"name": name}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}
-    ).values()
-]
 PORTS: Final = {"dev": 31301, "qa": 31311, "prod": 31321}
 SETTINGS: Final[dict[str, Any]] = {
     "clusterName": CLUSTER,
@@ -69,6 +60,7 @@ NEEDED: Final = (
 # A canary that is good takes four pods and two analyses; one that is not is given up within the first of them.
 GIVEN_UP: Final = 90.0  # seconds, as docs/platform.md has it, of which this machine may need some for itself
 FIRES: Final = 180.0  # seconds until an alert has reached its receiver: it is asked, evaluated, grouped
+TOLD: Final = ("RolloutAborted", "AppDegraded", "ErrorRateHigh", "LatencyHigh")  # test_alerts.py has the others
 RESOLVES: Final = 420.0  # and until the receiver knows that it is over, which is told with the next group
 
 
@@ -80,48 +72,11 @@ pytestmark = [
 ]
 
 
-class Receiver(ThreadingHTTPServer):
-    """Takes down what Alertmanager tells."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__((address, 0), _Told)
-        self.told: list[dict[str, Any]] = []
-
-    def has(self, alert: str, status: str) -> bool:
-        """Tell whether it was told of an alert, firing or resolved."""
-        return any(each["labels"]["alertname"] == alert and each["status"] == status for each in self.told)
-
-    def names(self) -> str:
-        """Return what it was told, in short."""
-        return str([(each["labels"]["alertname"], each["status"]) for each in self.told])
-
-
-class _Told(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        self.server.told += json.loads(self.rfile.read(int(self.headers["Content-Length"])))["alerts"]
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
-    """Listen where pods can reach it: at this host's end of Docker's own network."""
-    shown = ["docker", "network", "inspect", "bridge", "--format={{json (index .IPAM.Config 0)}}"]
-    config = json.loads(subprocess.run(shown, capture_output=True, text=True, check=True).stdout)
-    # An engine that has just made that network says its subnet alone, of which this end has the first address.
-    address = config.get("Gateway") or str(ipaddress.ip_network(config["Subnet"])[1])
-    server = Receiver(address)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """Listen to what is told of alerts."""
+    with listening() as made:
+        yield made
 
 
 def there() -> dict[str, set[str]]:
@@ -138,24 +93,10 @@ def before() -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Bring the stack up, and down again whatever has happened."""
-    made = Lab(tmp_path_factory.mktemp("progressive"), "platform", SETTINGS)
-    made.use_kept_chart()
-    host, port = receiver.server_address[:2]
-    url = f"http://{host!s}:{port}/alerts"
-    made.run("pulumi", "config", "set", "--stack", "platform", "--secret", "iot:alertWebhook", url)
-    try:
+    with platform.lab(tmp_path_factory.mktemp("progressive"), SETTINGS, there) as made:
+        made.run("pulumi", "config", "set", "--stack", "platform", "--secret", "iot:alertWebhook", receiver.url)
         made.shell("make up")
         yield made
-    finally:
-        made.pulumi("destroy", "--skip-preview", check=False)
-        for command in (
-            ["k3d", "cluster", "delete", CLUSTER, PROD],
-            ["docker", "rm", "--force", "--volumes", *BESIDE],
-            ["docker", "volume", "rm", "--force", *VOLUMES, *BESIDE],
-            ["docker", "network", "rm", CLUSTER],
-            ["docker", "image", "rm", "--force", *there()["images"]],
-        ):
-            made.run(*command, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +175,7 @@ def told(receiver: Receiver, *alerts: str) -> None:
     """Ask dev, which has the version that is no good as well, until somebody has been told of some alerts."""
     with asked("dev"):
         for each in alerts:
-            eventually(f"somebody is told of {each}", lambda: receiver.has(each, "firing"), receiver.names, FIRES)  # noqa: B023 - it is asked at once
+            receiver.waits(each, "firing", FIRES)
 
 
 # --- the tests, in their order ---------------------------------------------------------------------------------------
@@ -280,7 +221,7 @@ def test_a_bad_version_gives_itself_up_is_told_and_is_over_with_the_rollback(lab
     lab.shell("make rollback ENV=prod")
     assert "says v2" in lab.shell("make approve ENV=prod").stdout
     assert "Synced and Healthy" in line(lab, "prod")
-    eventually("and that it is over", lambda: receiver.has("RolloutAborted", "resolved"), receiver.names, RESOLVES)
+    receiver.waits("RolloutAborted", "resolved", RESOLVES)
 
 
 @pytest.mark.usefixtures("built")
@@ -395,12 +336,12 @@ def test_an_environment_that_is_there_takes_another_way_and_goes_back(
 
 
 def test_whoever_was_told_of_something_is_told_that_it_is_over(receiver: Receiver) -> None:
-    for each in ("RolloutAborted", "AppDegraded", "ErrorRateHigh", "LatencyHigh"):
-        eventually(f"{each} is over", lambda: receiver.has(each, "resolved"), receiver.names, RESOLVES)  # noqa: B023 - as above
+    for each in TOLD:
+        receiver.waits(each, "resolved", RESOLVES)
 
 
 def test_destroy_leaves_nothing(lab: Lab, before: dict[str, set[str]]) -> None:
     lab.shell("make destroy")
     after = there()
-    after["volumes"] -= {*VOLUMES, f"{CLUSTER}-registry"}
+    after["volumes"] -= {*platform.kept(SETTINGS), f"{CLUSTER}-registry"}
     assert left(before, after).keys() <= {"images"}
