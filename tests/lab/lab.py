@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NOT_COPIED: Final = (".git", ".lab", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
+# A state that is not the lab's own, and what the `make` that runs the tests was told.
+NOT_HANDED_ON: Final = ("PULUMI_BACKEND_URL", "ARGS", "MAKEOVERRIDES")
 UP: Final = 900  # seconds
 SOON: Final = 180  # seconds; another lab is at work beside this one
 MOMENT: Final = 5  # seconds that a volume of a container that is being made may be without it
@@ -49,7 +51,7 @@ class Lab:
         shutil.copytree(project, self.folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
         (self.folder / ".venv").symlink_to(sys.prefix)
         self.env = {
-            **{key: value for key, value in os.environ.items() if key != "PULUMI_BACKEND_URL"},
+            **{key: value for key, value in os.environ.items() if key not in NOT_HANDED_ON},
             "PATH": os.pathsep.join([str(ROOT / ".lab" / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PULUMI_CONFIG_PASSPHRASE": "made up for the tests",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
