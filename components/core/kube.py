@@ -77,6 +77,12 @@ def ready(node: dict[str, Any]) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
+def pressed(node: dict[str, Any]) -> list[str]:
+    """Return what a node has too little of to take pods, such as DiskPressure: its conditions of that kind."""
+    conditions = node.get("status", {}).get("conditions", [])
+    return [each["type"] for each in conditions if each["type"].endswith("Pressure") and each["status"] == "True"]
+
+
 def identity_of(path: Path, context: str) -> str:
     """Return what tells a cluster from all others, such as 6c5e...: the UID of its namespace kube-system.
 

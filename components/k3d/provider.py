@@ -37,9 +37,11 @@ READY_EVERY: Final = 0.2  # seconds between two looks
 REGISTERED: Final = 90  # seconds after the API server is ready; it takes one
 # A node's disk is that of the whole laptop, where 5 % are many gigabytes: pods are driven out when 1 % is left, not
 # before. https://k3d.io/stable/faq/faq/#pods-evicted-due-to-lack-of-disk-space
+# A node that has room again takes pods after that period; the kubelet's own is 5 minutes.
 ROOM: Final = (
     "eviction-hard=imagefs.available<1%,nodefs.available<1%",
     "eviction-minimum-reclaim=imagefs.available=1%,nodefs.available=1%",
+    "eviction-pressure-transition-period=30s",
 )
 HOSTS: Final = "too many open files"  # which nothing mends but a setting of this host
 # A line of a node's log that says why it does not come up, and one that may.

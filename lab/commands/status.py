@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MORE: Final = "make alerts"
 LOOK: Final = "make kubectl ARGS='-n dev get pods,events'"
+ROOM: Final = "make room where Docker keeps its data (`docker system df`), or give it more memory"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,7 @@ def short_of_memory(stack_name: str) -> list[Line]:
 
 
 def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:
-    """Tell whether the cluster's nodes are Ready.
+    """Tell whether the cluster's nodes are Ready, and have room for pods.
 
     Args:
         config: path of its kubeconfig.
@@ -161,8 +162,11 @@ def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:
     found = f"{len(good) - len(bad)} of {len(good)} nodes Ready, Kubernetes {version}"
     if bad:
         found += f"; not {', '.join(bad)}"
-    ok = bool(good) and not bad
-    return Line(name="cluster", ok=ok, found=found, fix="" if ok else "make up", value=version)
+    ok, fix = bool(good) and not bad, "make up"
+    if pressed := {each["metadata"]["name"]: kube.pressed(each) for each in items if kube.pressed(each)}:
+        ok, fix = False, ROOM if ok else fix
+        found += "".join(f"; {name} takes no pods: {', '.join(of)}" for name, of in pressed.items())
+    return Line(name="cluster", ok=ok, found=found, fix="" if ok else fix, value=version)
 
 
 def further(name: str, kubeconfig: str) -> Line:

@@ -137,6 +137,11 @@ def break_expected_node(lab: Lab) -> None:
     lab.outputs["nodes"] = [{"name": "server-0"}, {"name": "worker"}]
 
 
+def break_disk(lab: Lab) -> None:
+    its = lab.objects["nodes"]["items"][0]["status"]["conditions"]
+    its += [{"type": "DiskPressure", "status": "True"}, {"type": "PIDPressure", "status": "False"}]
+
+
 def break_cluster(lab: Lab) -> None:
     lab.objects.clear()
 
@@ -187,6 +192,7 @@ def break_git(lab: Lab) -> None:
     [
         (break_node, r"NOT OK +cluster +1 of 2 nodes Ready.*; not server-1 -> make up"),
         (break_expected_node, r"NOT OK +cluster +1 of 2 nodes Ready.*; not worker"),
+        (break_disk, r"NOT OK +cluster +1 of 1 nodes Ready.*; server-0 takes no pods: DiskPressure -> make room"),
         (break_cluster, r"NOT OK +cluster +the cluster does not answer \(.*refused.*\) -> make up"),
         (break_application, r"NOT OK +application +Synced and Degraded at commit 1234567 -> "),
         (break_password, r"NOT OK +argocd +2 of 2 parts run; admin.password is not that of make password -> make up"),
