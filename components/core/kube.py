@@ -20,6 +20,8 @@ ANSWER: Final = 10  # seconds for the API server; the process gets a few more to
 ALL: Final = "*"  # all namespaces
 # What kubectl says when nobody answers, whatever it was to ask.
 SILENT: Final = ("refused", "Unable to connect", "no such host", "timeout", "EOF")
+# What it says of one that answers with a certificate for another time, to which it is "Unable to connect" as well.
+OTHER_TIME: Final = "certificate has expired or is not yet valid"
 
 
 @contextmanager
@@ -53,7 +55,7 @@ def get(config: Path, kind: str, *, namespace: str = "", name: str = "") -> dict
         name: of the object; empty for all.
 
     Raises:
-        LabError: the cluster does not answer, or has no such object.
+        LabError: the cluster does not answer, has a certificate for another time, or has no such object.
     """
     where = {ALL: ["--all-namespaces"], "": []}.get(namespace, [f"--namespace={namespace}"])
     which = [kind, name] if name else [kind]
@@ -65,6 +67,12 @@ def get(config: Path, kind: str, *, namespace: str = "", name: str = "") -> dict
     except CommandError as error:
         said = f"timeout of {ANSWER} s" if error.said is None else error.said
         last = said.rpartition("\n")[2] or "it said nothing"
+        if OTHER_TIME in said:
+            raise LabError(
+                f"the cluster's certificate is not valid at this machine's time ({last})",
+                fix="set the clock right; if it was wrong when the cluster was made: make destroy, then make up (what "
+                "was pushed to Git is kept)",
+            ) from error
         silent = any(words in said for words in SILENT)
         what = "does not answer" if silent else f"does not say what it has of {' '.join(which)}"
         raise LabError(f"the cluster {what} ({last})", fix="make up, which repairs what is lost") from error

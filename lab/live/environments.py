@@ -302,9 +302,8 @@ def require_cluster(outputs: Mapping[str, Any], environment: Environment) -> Non
             kube.get(config, "namespace", name=environment.name)
         except LabError as error:
             why = f"{error.what} ({error.why})" if error.why else error.what
-            raise LabError(
-                f"nothing was changed: {environment.name} can't run anything now", why=why, fix="make up"
-            ) from error
+            what = f"nothing was changed: {environment.name} can't run anything now"
+            raise LabError(what, why=why, fix=error.fix) from error
 
 
 def look(environment: Environment) -> str:

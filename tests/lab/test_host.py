@@ -5,18 +5,28 @@ What is refused needs no lab that is up; the rest is one lab in surroundings tha
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
+import threading
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from components.core import versions
+from components.core import kube, versions
+from components.core.errors import LabError
 from lab.commands.test import ROOT
 from lab.host import chart
 from tests.lab import cluster
@@ -161,6 +171,67 @@ def test_a_full_disk_is_said(refused: Lab, small: Path) -> None:
     refuses(refused)
     (small / "full").unlink()
     goes_on(refused)
+
+
+# --- the clock -------------------------------------------------------------------------------------------------------
+
+
+def certified(since: datetime, until: datetime) -> tuple[str, str]:
+    """Return a certificate of this host's loopback that certifies itself, and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a cluster")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), since, until)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
+@contextmanager
+def api_server(certificate: str, file: Path) -> Iterator[str]:
+    """Have something answer with a certificate as a cluster's API server does, and give a kubeconfig for it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        trusted = base64.b64encode(certificate.encode()).decode()
+        its = {"server": f"https://127.0.0.1:{server.server_port}", "certificate-authority-data": trusted}
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "it",
+            "clusters": [{"name": "it", "cluster": its}],
+            "users": [{"name": "it", "user": {"token": "made-up"}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        }
+        try:
+            yield json.dumps(content)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("days", "words"), [((1, 2), "is before"), ((-2, -1), "is after")])
+def test_a_certificate_for_another_time_is_said_with_what_to_do_about_the_clock(
+    tmp_path: Path, days: tuple[int, int], words: str
+) -> None:
+    """As when the clock of this machine is wrong, or was when the cluster was made; what kubectl says is its own."""
+    now, file = datetime.now(timezone.utc), tmp_path / "server.pem"
+    certificate, key = certified(*(now + timedelta(days=each) for each in days))
+    file.write_text(certificate + key, encoding="ascii")
+    with api_server(certificate, file) as kubeconfig, kube.config_file(kubeconfig) as config:
+        with pytest.raises(LabError) as error:
+            kube.get(config, "nodes")
+        assert error.value.what.startswith("the cluster's certificate is not valid at this machine's time (")
+        assert words in error.value.what
+        assert "make destroy, then make up" in error.value.fix
 
 
 # --- what only looks odd ---------------------------------------------------------------------------------------------

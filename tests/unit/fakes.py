@@ -36,8 +36,15 @@ if "--watch" in sys.argv:
 what = " ".join(words[1:])
 if what not in objects:
     sys.exit("The connection to the server localhost:6550 was refused - did you specify the right host or port?")
+if isinstance(objects[what], str):
+    sys.exit(objects[what])
 print(json.dumps(objects[what]))
 """
+# The last line of what kubectl 1.36 says of a certificate that is for another time; lines of its log are before it.
+OTHER_TIME = (
+    "Unable to connect to the server: tls: failed to verify certificate: x509: certificate has expired or is not yet "
+    "valid: current time 2026-11-29T12:14:28Z is before 2026-11-30T12:14:28Z"
+)
 
 
 def outputs(stack: str, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
@@ -55,7 +62,10 @@ def _outputs(stack: str, settings: str) -> dict[str, Any]:
 
 
 def kubectl(folder: Path, objects: dict[str, Any]) -> None:
-    """Put a kubectl into a folder that knows objects by what it is asked for, such as "nodes"."""
+    """Put a kubectl into a folder that knows objects by what it is asked for, such as "nodes".
+
+    A text instead of an object is what it says when it fails.
+    """
     data = folder / "objects.json"
     data.write_text(json.dumps(objects), encoding="utf-8")
     program = folder / "kubectl"

@@ -96,6 +96,25 @@ def test_they_are_made_in_the_embedded_git_server_alone() -> None:
     assert "pulumi config rm iot:gitUrl" in said
 
 
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ("The connection to the server 127.0.0.1:6551 was refused", r"the cluster does not answer \(.* Fix: make up, "),
+        (fakes.OTHER_TIME, r"the cluster's certificate is not valid at .* Fix: set the clock right; "),
+    ],
+)
+def test_what_can_not_be_run_now_stops_a_change_of_git_with_the_fix_of_what_is_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, words: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    outputs = fakes.outputs("platform")
+    prod = environments.find(outputs, "prod")
+    fakes.kubectl(tmp_path, {"namespace prod": says})
+    outputs["clusters"] = {prod.cluster: "a-kubeconfig"}
+    with pytest.raises(LabError, match=rf"^nothing was changed: prod can't run anything now\. {words}"):
+        environments.require_cluster(outputs, prod)
+
+
 # --- the cluster -----------------------------------------------------------------------------------------------------
 
 

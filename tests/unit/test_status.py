@@ -146,6 +146,12 @@ def break_cluster(lab: Lab) -> None:
     lab.objects.clear()
 
 
+def break_clock(lab: Lab) -> None:
+    lab.objects = dict.fromkeys(
+        lab.objects, f"E1129 12:14:28.26 memcache.go:265] a line of its log\n{fakes.OTHER_TIME}"
+    )
+
+
 def break_application(lab: Lab) -> None:
     lab.objects[APPLICATION]["status"]["health"]["status"] = "Degraded"
 
@@ -194,6 +200,10 @@ def break_git(lab: Lab) -> None:
         (break_expected_node, r"NOT OK +cluster +1 of 2 nodes Ready.*; not worker"),
         (break_disk, r"NOT OK +cluster +1 of 1 nodes Ready.*; server-0 takes no pods: DiskPressure -> make room"),
         (break_cluster, r"NOT OK +cluster +the cluster does not answer \(.*refused.*\) -> make up"),
+        (
+            break_clock,
+            r"NOT OK +cluster +the cluster's certificate is not valid at this machine's time \(.*\) -> set the clock",
+        ),
         (break_application, r"NOT OK +application +Synced and Degraded at commit 1234567 -> "),
         (break_password, r"NOT OK +argocd +2 of 2 parts run; admin.password is not that of make password -> make up"),
         (break_argocd, r"NOT OK +argocd +1 of 2 parts run; not argocd-repo-server -> make up"),
