@@ -187,7 +187,7 @@ def test_json_has_the_same(cluster: Cluster, capsys: pytest.CaptureFixture[str])
 
 def test_a_stack_without_monitoring_is_told_how_to_get_it(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "outputs", lambda *_, **__: {"kubeconfig": ""})
-    with pytest.raises(LabError) as error:
+    with pytest.raises(LabError, match=r"^the stack platform has no monitoring\. ") as error:
         run()
     assert "pulumi config set iot:monitoring true --stack platform; make up STACK=platform" in str(error.value)
     assert cluster.asked == []

@@ -445,7 +445,8 @@ def test_nothing_is_removed_when_it_can_not_be_kept(docker: Engine, made: Wanted
     docker.is_so("repositories", "iot/iot 0123456789ab\n")
     docker.is_so("broken", "bundle create")
 
-    with pytest.raises(LabError, match=rf"^What was pushed to the Git server {NAME} can't be saved.*no space left"):
+    words = rf"^What was pushed to the Git server {NAME} can't be saved, so that it is not removed\. .*no space left"
+    with pytest.raises(LabError, match=words):
         provider.delete("it", made)
     assert docker.containers
     assert docker.things("volume")

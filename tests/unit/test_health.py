@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lupa.lua51 import LuaRuntime, lua_type  # type: ignore[import-untyped]  # has no types
 
-from components.gitops import argocd
+from components.gitops import application_status, argocd
 from tests import health
 
 if TYPE_CHECKING:
@@ -37,6 +37,24 @@ def test_what_argo_cd_says_of_an_object(case: Case) -> None:
     said = judged(case.content)
     assert said["status"] == case.status
     assert case.words in said.get("message", "")
+
+
+@pytest.mark.parametrize(
+    ("which", "told"),
+    [
+        ("sealed: no key reads it", "SealedSecret database: Degraded no key could decrypt secret (password); seal it "),
+        (
+            "template: the second metric can't fail",
+            "AnalysisTemplate works: Degraded Metric latency calls everything good; give it ",
+        ),
+    ],
+)
+def test_what_is_not_well_is_told_in_these_words(which: str, told: str) -> None:
+    """By `make status`, and by a `make up` that has waited in vain."""
+    (content,) = [each.content for each in health.OURS if each.id == which]
+    found = {"kind": content["kind"], "name": content["metadata"]["name"], "health": judged(content)}
+    (line,) = application_status.unwell({"resources": [found]})
+    assert line.startswith(told)
 
 
 def test_every_check_is_tried_by_each_of_its_words() -> None:

@@ -142,7 +142,9 @@ def test_a_failed_creation_removes_its_debris_and_says_why(docker: Engine) -> No
 def test_a_cluster_that_does_not_get_ready_in_time_is_removed_again(docker: Engine) -> None:
     docker.is_so("unready")
 
-    with pytest.raises(LabError, match=r"removed again.*API server of lab was not ready within 0 s.*unable to handle"):
+    with pytest.raises(
+        LabError, match=r"removed again.*The API server of lab was not ready within 0 s.*unable to handle"
+    ):
         provider.create(wanted(timeout=0.0))
     assert docker.containers == []
 

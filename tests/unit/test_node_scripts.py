@@ -543,6 +543,10 @@ def test_each_state_on_the_way_is_said_once(kubectl: Programs) -> None:
     ]
 
 
+# As Argo CD has it of a repository that it is not shown.
+PRIVATE = "failed to list refs: authentication required: Repository not found."
+
+
 def test_an_application_that_does_not_get_healthy_is_explained(kubectl: Programs) -> None:
     is_so(
         kubectl,
@@ -550,7 +554,7 @@ def test_an_application_that_does_not_get_healthy_is_explained(kubectl: Programs
         status(
             "OutOfSync",
             "Degraded",
-            conditions=[{"type": "ComparisonError", "message": "the repository is not reachable"}],
+            conditions=[{"type": "ComparisonError", "message": PRIVATE}],
             operationState={"phase": "Failed", "message": "one or more objects failed to apply"},
             resources=[
                 {"kind": "Deployment", "name": "flask-app", "health": {"status": "Degraded", "message": "deadline"}},
@@ -559,6 +563,7 @@ def test_an_application_that_does_not_get_healthy_is_explained(kubectl: Programs
             ],
         ),
     )
+    first = {"waiting": {"reason": "ErrImagePull", "message": "no such image v9"}}
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image v9"}}
     pods = [
         {
@@ -570,6 +575,10 @@ def test_an_application_that_does_not_get_healthy_is_explained(kubectl: Programs
             "status": {"containerStatuses": [{"name": "flask-app", "ready": True, "state": {"running": {}}}]},
         },
         {"metadata": {"name": "web-3"}, "status": {"phase": "Pending"}},
+        {
+            "metadata": {"name": "web-4"},
+            "status": {"containerStatuses": [{"name": "flask-app", "ready": False, "state": first}]},
+        },
     ]
     is_so(kubectl, "pods", json.dumps({"items": pods}))
     is_so(kubectl, "events", json.dumps({"items": [event("Failed", "Back-off pulling image", lastTimestamp="2026")]}))
@@ -578,11 +587,12 @@ def test_an_application_that_does_not_get_healthy_is_explained(kubectl: Programs
     for line in (
         "The Application flask-app was not Synced and Healthy within 2 s.",
         "  Application: OutOfSync and Degraded",
-        "  ComparisonError: the repository is not reachable",
+        "  ComparisonError: failed to list refs: authentication required: Repository not found.",
         "  last sync Failed: one or more objects failed to apply",
         "  Deployment flask-app: Degraded deadline",
         "  pod web-1: flask-app is waiting ImagePullBackOff no such image v9",
         "  pod web-3: Pending",
+        "  pod web-4: flask-app is waiting ErrImagePull no such image v9",
         "  event Failed of web-1: Back-off pulling image",
     ):
         assert line in message.splitlines(), message
@@ -652,7 +662,7 @@ def test_an_image_of_the_settings_that_git_does_not_run_is_told(kubectl: Program
     done = wait(kubectl)
 
     assert done.returncode == 0
-    assert (f"the settings name the image me/app, and Git runs {runs}" in done.stdout) is warned
+    assert (f"warning: the settings name the image me/app, and Git runs {runs}" in done.stdout) is warned
 
 
 def test_a_commit_that_was_refused_and_taken_back_is_history(kubectl: Programs) -> None:

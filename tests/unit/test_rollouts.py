@@ -200,7 +200,7 @@ def test_a_canary_that_nobody_asks_pauses_and_says_so() -> None:
     status = {"phase": "Paused", "currentStepIndex": 1, "canary": RUNS, **paused}
     error = rollout.stopped(prod(), rollout.of(one(status), IMAGE, lambda _: run(BLIND)))
     assert error is not None
-    assert "nothing was found out about it" in str(error)
+    assert error.what == "v2 waits in prod (canary at 25 %, step 2 of 4): nothing was found out about it"
     assert "make approve ENV=prod looks once more" in error.fix
 
 

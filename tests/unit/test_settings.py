@@ -236,7 +236,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     (
         "p3",
         {"bindAddress": "192.168.56.1"},
-        ["iot:bindAddress is '192.168.56.1'", "plain HTTP", "iot:allowPlainHttp true"],
+        ["iot:bindAddress is '192.168.56.1'", "are sent over plain HTTP", "iot:allowPlainHttp true"],
     ),
     (
         "p3",
@@ -347,7 +347,7 @@ def test_a_k3s_argument_that_lets_somebody_in_has_to_be_a_secret(name: str) -> N
     message = mistakes(stack="p1", k3sArgs=["--disable=traefik", f"--{name}=hunter2"])
 
     assert "hunter2" not in message
-    assert f"iot:k3sArgs is '--{name}=(hidden)'" in message
+    assert f"iot:k3sArgs is '--{name}=(hidden)'. expected a secret" in message
     assert f"pulumi config set --secret --path 'iot:k3sArgs[1]', and enter --{name}=VALUE" in message
     found = load("p1", ("k3sArgs",), k3sArgs=[f"--{name}=hunter2"]).machines.k3s_args
     assert not isinstance(found, tuple)
