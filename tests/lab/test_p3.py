@@ -278,6 +278,7 @@ def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up_in_
     assert "unchanged" in lab.pulumi("up", "--skip-preview")
 
 
+@pytest.mark.long
 @fault(
     "world",
     "p3: the cluster, Git's container, the app's images, and those that the node keeps",
@@ -301,6 +302,7 @@ def test_refresh_notices_what_is_lost_too_and_up_rebuilds_although_the_nodes_ima
     assert cluster.head(lab) == pushed
 
 
+@pytest.mark.long
 @fault("killed", "p3: the node", when="in the middle of an import", saw="", out="pulumi up")
 def test_a_node_that_was_killed_in_the_middle_of_an_import_is_made_again(lab: Lab) -> None:
     lab.command("release", "v2")
