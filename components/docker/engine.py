@@ -34,12 +34,14 @@ class Container:
         state: Docker's word for it, such as running, exited or created.
         labels: its labels.
         ports: the ports of this host that lead to it.
+        started: when it was started last, by the engine's clock, such as 2026-11-28T19:00:00.123Z.
     """
 
     name: str
     state: str
     labels: dict[str, str]
     ports: tuple[int, ...]
+    started: str = ""
 
 
 @cache
@@ -160,6 +162,7 @@ def containers(label: str) -> list[Container]:
         Container(
             name=each["Name"].lstrip("/"),
             state=each["State"]["Status"],
+            started=each["State"].get("StartedAt", ""),
             labels=each["Config"].get("Labels") or {},
             ports=tuple(
                 int(binding["HostPort"])

@@ -165,7 +165,9 @@ class K3dClusterProvider(ResourceProvider):
             try:
                 _start(found, props["timeout"])
                 return CreateResult(id_=cluster_id, outs=_outputs(props, found))
-            except CommandError:
+            except CommandError as error:
+                if HOSTS in str(error):
+                    raise
                 # It can't be brought back; a new one can.
                 _delete(name)
         elif found.nodes:
@@ -259,14 +261,13 @@ def _failure(config: dict[str, Any], timeout: int) -> tuple[CommandError | None,
                 wait.until(partial(_registered, Found(name)), timeout=min(timeout, REGISTERED), every=READY_EVERY)
     except CommandError as error:
         # Its nodes are about to go, and with them what they have to say.
-        if words := _last_words(Found(name)):
-            error.why = f"{error.why.rstrip('.')}. {words}" if error.why else words
+        _add_last_words(error, Found(name))
         return error, any(node.state != "created" for node in Found(name).nodes)
     return None, True
 
 
-def _last_words(found: Found) -> str:
-    """Return the last complaint in the log of each node that has one; none when Docker can't be asked."""
+def _add_last_words(error: LabError, found: Found) -> None:
+    """Add to an error the last complaint in the log of each node that has one; none when Docker can't be asked."""
     said = []
     for node in sorted(each.name for each in found.nodes):
         try:
@@ -276,7 +277,8 @@ def _last_words(found: Found) -> str:
         lines = [[line for line in log.splitlines() if each.search(line)] for each in TROUBLE]
         if last := next((each[-1] for each in lines if each), ""):
             said.append(f"{node} says: {last.strip()[:WORDS]}")
-    return "; ".join(said)
+    if said:
+        error.why = ". ".join(each for each in (error.why.rstrip("."), "; ".join(said)) if each)
 
 
 def _remove_debris(name: str) -> str:
@@ -292,6 +294,11 @@ def _start(found: Found, timeout: int) -> None:
     if not found.runs:
         _k3d(["cluster", "start", found.name, "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
     _wait_ready(found, timeout)
+    try:
+        wait.until(partial(_renewed, Found(found.name)), timeout=min(timeout, REGISTERED), every=READY_EVERY)
+    except CommandError as error:
+        _add_last_words(error, found)
+        raise
 
 
 def _wait_ready(found: Found, timeout: int) -> None:
@@ -310,11 +317,26 @@ def _wait_ready(found: Found, timeout: int) -> None:
 def _registered(found: Found) -> None:
     """Stop when a node has not registered: its kubelet does not start, and no pod will ever run there."""
     ask = ["docker", "exec", found.servers[0], "kubectl", "get", "nodes", "--output=name"]
-    known = run(ask, timeout=10).split()
-    lacking = sorted(node.name for node in found.nodes if f"node/{node.name}" not in known)
+    known = {each.removeprefix("node/") for each in run(ask, timeout=10).split()}
+    _require(found, [node.name for node in found.nodes if node.name not in known])
+
+
+def _renewed(found: Found) -> None:
+    """Stop when a node that is known has not been heard of since it was started, by the one clock that both have.
+
+    https://kubernetes.io/docs/concepts/architecture/leases/
+    """
+    of = '{range .items[*]}{.metadata.name} {.spec.renewTime}{"\\n"}{end}'
+    ask = ["kubectl", "get", "leases", "--namespace=kube-node-lease", f"--output=jsonpath={of}"]
+    said = run(["docker", "exec", found.servers[0], *ask], timeout=10)
+    renewed = dict(line.split() for line in said.splitlines())
+    _require(found, [node.name for node in found.nodes if renewed.get(node.name, "") < node.started])
+
+
+def _require(found: Found, lacking: list[str]) -> None:
     if lacking:
         raise CommandError(
-            f"{', '.join(lacking)} did not register as a node within {REGISTERED} s",
+            f"{', '.join(sorted(lacking))} of {found.name} did not register as a node within {REGISTERED} s",
             why="its kubelet seems not to start",
             fix="give Docker more memory or disk; on Linux, sudo sysctl fs.inotify.max_user_instances=512",
         )

@@ -104,8 +104,8 @@ def broken(lab: Lab, receiver: Receiver, tmp_path_factory: pytest.TempPathFactor
     receiver.answer = HTTPStatus.SERVICE_UNAVAILABLE
     prometheus(lab, RETENTION_SIZE, LITTLE, -OLD)
     lab.shell("make release VERSION=v2")
-    # A canary that nobody asks can't be judged.
-    assert "canary at" in failed(lab.shell("make promote TO=qa ARGS='--timeout 45'", check=False))
+    # A canary that nobody asks can't be judged; what waits for it would ask.
+    failed(lab.shell("make promote TO=qa ARGS='--timeout 3'", check=False))
     lab.run("docker", "stop", REGISTRY)
     clone = pushed(lab, tmp_path_factory.mktemp("clone"))
     page = f"http://localhost:{PORTS['dev']}/"

@@ -72,7 +72,8 @@ class Programs:
 
 # A Docker command line whose engine is files: containers.json (what `docker inspect` says), images (a line each),
 # volumes.json and networks.json (labels by name), lists (what a shell in a container prints of a script's second word),
-# unreachable (then nothing is answered), unready (then no API server is), unregistered (then no node has come to it),
+# unreachable (then nothing is answered), unready (then no API server is), unregistered (then no node has come to it, or
+# come back),
 # log (what every node logs), pullable (a line for each image that can be pulled), leaving (IDs that are listed and gone
 # right after), cgroup, engine (its ID), endpoint.
 DOCKER: Final = """
@@ -162,6 +163,9 @@ elif args[:1] == ['exec']:
         fail('the server is currently unable to handle the request')
     if args[-2:] == ['nodes', '--output=name'] and not (here / 'unregistered').exists():
         print('\\n'.join('node' + each['Name'] for each in found))
+    if 'leases' in args:
+        day = 1 if (here / 'unregistered').exists() else 3
+        print('\\n'.join(f"{each['Name'][1:]} 2026-01-0{day}T00:00:00.1Z" for each in found))
 elif args[:1] == ['logs']:
     print((here / 'log').read_text() if (here / 'log').exists() else '')
 else:
@@ -195,7 +199,8 @@ if args[:2] == ['cluster', 'create']:
             container = f'k3d-{name}-{role}-{number}'
             ports = {f'{number}/tcp': [{'HostPort': each['port'].split(':')[1]}] for number, each in
                      enumerate(config['ports'])}
-            found.append({'Id': container, 'Name': '/' + container, 'State': {'Status': state},
+            found.append({'Id': container, 'Name': '/' + container,
+                          'State': {'Status': state, 'StartedAt': '2026-01-01T00:00:00Z'},
                           'Config': {'Labels': {'k3d.cluster': name, 'k3d.role': role, **labels}},
                           'HostConfig': {'PortBindings': ports}})
             if broken:
@@ -209,7 +214,7 @@ elif args[:2] == ['cluster', 'start']:
     if (here / 'stuck').exists():
         sys.exit('FATA failed to start node')
     for each in mine(args[2]):
-        each['State']['Status'] = 'running'
+        each['State'] = {'Status': 'running', 'StartedAt': '2026-01-02T00:00:00Z'}
     write()
 elif args[:2] == ['cluster', 'delete']:
     if (here / 'keeps').exists():

@@ -157,7 +157,9 @@ def test_a_node_that_never_registers_is_told_with_its_last_words(
     trouble = 'time="2026" level=fatal msg="kubelet exited: inotify_init: too many open files"'
     docker.is_so("log", f"level=info msg=begins\n{trouble}\nlevel=error msg=ends\n")
 
-    with pytest.raises(LabError, match=r"k3d-lab-server-0 did not register.*says: time.*too many open files") as caught:
+    with pytest.raises(
+        LabError, match=r"k3d-lab-server-0 of lab did not register.*says: time.*too many open files"
+    ) as caught:
         provider.create(wanted())
     assert "msg=ends" not in str(caught.value)
     assert str(caught.value).count("Fix: ") == 1
@@ -468,6 +470,33 @@ def test_an_update_starts_the_nodes(docker: Engine, made: dict[str, Any]) -> Non
     assert outs is not None
     assert outs["kubeconfig"] == made["kubeconfig"]
     assert provider.diff(made["id"], made, wanted()).changes is False
+
+
+def test_a_node_that_does_not_come_back_is_told_with_its_last_words(
+    docker: Engine, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop(docker)
+    monkeypatch.setattr(k3d_provider, "REGISTERED", 0)
+    docker.is_so("unregistered")
+    docker.is_so("log", "level=fatal msg='inotify_init: too many open files'\n")
+
+    with pytest.raises(LabError, match=r"k3d-lab-server-0 of lab did not register.*says: .*too many open files"):
+        provider.update(made["id"], made, wanted())
+    assert len(docker.containers) == 1
+
+
+def test_a_cluster_that_the_host_keeps_from_coming_back_is_not_made_anew(
+    docker: Engine, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state has lost it: the same stack takes it over."""
+    stop(docker)
+    monkeypatch.setattr(k3d_provider, "REGISTERED", 0)
+    docker.is_so("unregistered")
+    docker.is_so("log", "level=fatal msg='inotify_init: too many open files'\n")
+
+    with pytest.raises(LabError, match="did not register"):
+        provider.create(wanted())
+    assert docker.containers[0]["Config"]["Labels"]["iot.id"] == made["id"]
 
 
 def test_a_refresh_keeps_a_cluster_that_is_there_or_that_docker_is_not_asked_about(
