@@ -181,7 +181,7 @@ def test_what_was_broken_is_mended(lab: Lab, broken: git.Clone) -> None:
     broken.push()
     settled(lab, "dev")
     with Load("localhost", "localhost", pause=0.1, port=PORTS["qa"]):
-        assert "says v2" in lab.shell("make promote TO=qa").stdout
+        assert "has qa looked at once more" in lab.shell("make approve ENV=qa").stdout
 
 
 @pytest.mark.parametrize("alert", OTHERS)
