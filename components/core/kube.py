@@ -70,8 +70,8 @@ def get(config: Path, kind: str, *, namespace: str = "", name: str = "") -> dict
         if OTHER_TIME in said:
             raise LabError(
                 f"the cluster's certificate is not valid at this machine's time ({last})",
-                fix="set the clock right; if it was wrong when the cluster was made: make destroy, then make up (what "
-                "was pushed to Git is kept)",
+                fix="set the clock right; if it was wrong when the cluster was made, or that was a year ago: make "
+                "destroy, then make up (what was pushed to Git is kept)",
             ) from error
         silent = any(words in said for words in SILENT)
         what = "does not answer" if silent else f"does not say what it has of {' '.join(which)}"

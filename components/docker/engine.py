@@ -25,6 +25,9 @@ class UnreachableError(LabError):
     """The engine can't be asked, so that nothing is known about what it runs."""
 
 
+NEVER: Final = "0001-01-01T00:00:00Z"  # as Docker says it
+
+
 @dataclass(frozen=True)
 class Container:
     """A container of the engine.
@@ -34,7 +37,7 @@ class Container:
         state: Docker's word for it, such as running, exited or created.
         labels: its labels.
         ports: the ports of this host that lead to it.
-        started: when it was started last, by the engine's clock, such as 2026-11-28T19:00:00.123Z.
+        started: when it was started last, by the engine's clock, such as 2026-11-28T19:00:00.123Z; empty for never.
     """
 
     name: str
@@ -162,7 +165,7 @@ def containers(label: str) -> list[Container]:
         Container(
             name=each["Name"].lstrip("/"),
             state=each["State"]["Status"],
-            started=each["State"].get("StartedAt", ""),
+            started=each["State"].get("StartedAt", NEVER).replace(NEVER, ""),
             labels=each["Config"].get("Labels") or {},
             ports=tuple(
                 int(binding["HostPort"])

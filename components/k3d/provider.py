@@ -165,9 +165,7 @@ class K3dClusterProvider(ResourceProvider):
             try:
                 _start(found, props["timeout"])
                 return CreateResult(id_=cluster_id, outs=_outputs(props, found))
-            except CommandError as error:
-                if HOSTS in str(error):
-                    raise
+            except CommandError:
                 # It can't be brought back; a new one can.
                 _delete(name)
         elif found.nodes:
@@ -177,9 +175,18 @@ class K3dClusterProvider(ResourceProvider):
         return CreateResult(id_=cluster_id, outs=_outputs(props, Found(name)))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Start the nodes that are stopped."""
+        """Start the nodes that are stopped, and wait until the cluster hears of them."""
+        stopped, timeout = (
+            {each.name for each in Found(_news["name"]).nodes if each.state != "running"},
+            _news["timeout"],
+        )
+        _start(Found(_news["name"]), int(timeout))
         found = Found(_news["name"])
-        _start(found, int(_news["timeout"]))
+        try:
+            wait.until(partial(_heard_of, found, stopped), timeout=min(timeout, REGISTERED), every=READY_EVERY)
+        except CommandError as error:
+            _add_last_words(error, found)
+            raise
         return UpdateResult(outs=_outputs(_news, found))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -269,14 +276,16 @@ def _failure(config: dict[str, Any], timeout: int) -> tuple[CommandError | None,
 def _add_last_words(error: LabError, found: Found) -> None:
     """Add to an error the last complaint in the log of each node that has one; none when Docker can't be asked."""
     said = []
-    for node in sorted(each.name for each in found.nodes):
+    for node in sorted(found.nodes, key=lambda each: each.name):
+        # What it said when it was started before is not about this time.
+        since = [f"--since={node.started}"] if node.started else []
         try:
-            log = run(["docker", "logs", "--tail=200", node], timeout=docker_engine.ANSWER, errors=True)
+            log = run(["docker", "logs", "--tail=200", *since, node.name], timeout=docker_engine.ANSWER, errors=True)
         except CommandError:
             continue
         lines = [[line for line in log.splitlines() if each.search(line)] for each in TROUBLE]
         if last := next((each[-1] for each in lines if each), ""):
-            said.append(f"{node} says: {last.strip()[:WORDS]}")
+            said.append(f"{node.name} says: {last.strip()[:WORDS]}")
     if said:
         error.why = ". ".join(each for each in (error.why.rstrip("."), "; ".join(said)) if each)
 
@@ -294,11 +303,6 @@ def _start(found: Found, timeout: int) -> None:
     if not found.runs:
         _k3d(["cluster", "start", found.name, "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
     _wait_ready(found, timeout)
-    try:
-        wait.until(partial(_renewed, Found(found.name)), timeout=min(timeout, REGISTERED), every=READY_EVERY)
-    except CommandError as error:
-        _add_last_words(error, found)
-        raise
 
 
 def _wait_ready(found: Found, timeout: int) -> None:
@@ -318,28 +322,30 @@ def _registered(found: Found) -> None:
     """Stop when a node has not registered: its kubelet does not start, and no pod will ever run there."""
     ask = ["docker", "exec", found.servers[0], "kubectl", "get", "nodes", "--output=name"]
     known = {each.removeprefix("node/") for each in run(ask, timeout=10).split()}
-    _require(found, [node.name for node in found.nodes if node.name not in known])
+    if lacking := sorted({node.name for node in found.nodes} - known):
+        raise _without_kubelet(f"{', '.join(lacking)} did not register as a node within {REGISTERED} s")
 
 
-def _renewed(found: Found) -> None:
-    """Stop when a node that is known has not been heard of since it was started, by the one clock that both have.
+def _heard_of(found: Found, started: set[str]) -> None:
+    """Stop when a node that has been started has not renewed its lease since, by the clock of the engine.
 
     https://kubernetes.io/docs/concepts/architecture/leases/
     """
-    of = '{range .items[*]}{.metadata.name} {.spec.renewTime}{"\\n"}{end}'
+    of = '{range .items[*]}{.metadata.name}={.spec.renewTime}{"\\n"}{end}'
     ask = ["kubectl", "get", "leases", "--namespace=kube-node-lease", f"--output=jsonpath={of}"]
     said = run(["docker", "exec", found.servers[0], *ask], timeout=10)
-    renewed = dict(line.split() for line in said.splitlines())
-    _require(found, [node.name for node in found.nodes if renewed.get(node.name, "") < node.started])
+    renewed = dict(line.split("=", 1) for line in said.splitlines())
+    nodes = [each for each in found.nodes if each.name in started]
+    if silent := sorted(each.name for each in nodes if renewed.get(each.name, "") < each.started):
+        raise _without_kubelet(f"{', '.join(silent)} was not heard of within {REGISTERED} s since it was started")
 
 
-def _require(found: Found, lacking: list[str]) -> None:
-    if lacking:
-        raise CommandError(
-            f"{', '.join(sorted(lacking))} of {found.name} did not register as a node within {REGISTERED} s",
-            why="its kubelet seems not to start",
-            fix="give Docker more memory or disk; on Linux, sudo sysctl fs.inotify.max_user_instances=512",
-        )
+def _without_kubelet(what: str) -> CommandError:
+    return CommandError(
+        what,
+        why="its kubelet seems not to start",
+        fix="give Docker more memory or disk; on Linux, sudo sysctl fs.inotify.max_user_instances=512",
+    )
 
 
 def _state(name: str) -> str:

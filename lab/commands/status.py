@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MORE: Final = "make alerts"
 LOOK: Final = "make kubectl ARGS='-n dev get pods,events'"
-ROOM: Final = "make room where Docker keeps its data (`docker system df`), or give it more memory"
+ROOM: Final = "make room on its disk, which is Docker's for a node of k3d (docker system df)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +163,12 @@ def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:
     if bad:
         found += f"; not {', '.join(bad)}"
     ok, fix = bool(good) and not bad, "make up"
-    if pressed := {each["metadata"]["name"]: kube.pressed(each) for each in items if kube.pressed(each)}:
-        ok, fix = False, ROOM if ok else fix
-        found += "".join(f"; {name} takes no pods: {', '.join(of)}" for name, of in pressed.items())
+    if ok:
+        fix = ROOM
+    for each in items:
+        if pressed := kube.pressed(each):
+            ok = False
+            found += f"; {each['metadata']['name']} takes no pods: {', '.join(pressed)}"
     return Line(name="cluster", ok=ok, found=found, fix="" if ok else fix, value=version)
 
 

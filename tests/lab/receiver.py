@@ -32,13 +32,15 @@ class Receiver(ThreadingHTTPServer):
         self.answer = HTTPStatus.OK
         self.told: list[dict[str, Any]] = []
 
-    def waits(self, alert: str, status: str, seconds: float) -> None:
-        """Wait until it is told of an alert, firing or resolved."""
-        eventually(f"{alert}, {status}, is told", lambda: self.has(alert, status), self._names, seconds)
+    def waits(self, alert: str, status: str, seconds: float, **labels: str) -> None:
+        """Wait until it is told of an alert with some labels, firing or resolved."""
+        what = f"{alert} {labels or ''}, {status}, is told"
+        eventually(what, lambda: self.has(alert, status, **labels), self._names, seconds)
 
-    def has(self, alert: str, status: str) -> bool:
-        """Tell whether it was told of an alert, firing or resolved."""
-        return any(each["labels"]["alertname"] == alert and each["status"] == status for each in self.told)
+    def has(self, alert: str, status: str, **labels: str) -> bool:
+        """Tell whether it was told of an alert with some labels, firing or resolved."""
+        wanted = {"alertname": alert, **labels}.items()
+        return any(wanted <= each["labels"].items() and each["status"] == status for each in self.told)
 
     def _names(self) -> str:
         return str([(each["labels"]["alertname"], each["status"]) for each in self.told])

@@ -50,7 +50,14 @@ SETTINGS: Final[dict[str, Any]] = {
 }
 # What is broken in Prometheus itself, which is started anew for it, comes first and goes last.
 OF_PROMETHEUS: Final = ("SealingKeyOld", "VolumeFilling")
-OTHERS: Final = ("NotificationsFailing", "AppSyncFailed", "PodRestarts", "TargetDown", "AppOutOfSync", "RolloutWaiting")
+OTHERS: Final[dict[str, dict[str, str]]] = {
+    "NotificationsFailing": {"integration": "webhook"},
+    "AppSyncFailed": {"environment": "dev"},
+    "PodRestarts": {"environment": "dev"},
+    "TargetDown": {"job": "registry"},
+    "AppOutOfSync": {"environment": "dev"},
+    "RolloutWaiting": {"environment": "qa"},
+}
 FIRES: Final = 600.0  # seconds: the longest is to last for 5 minutes, and begins when a canary pauses
 RESOLVES: Final = 1200.0  # what has failed in the last 10 minutes, and then what the next group tells
 LITTLE: Final = "100KB"
@@ -105,7 +112,7 @@ def broken(lab: Lab, receiver: Receiver, tmp_path_factory: pytest.TempPathFactor
     prometheus(lab, RETENTION_SIZE, LITTLE, -OLD)
     lab.shell("make release VERSION=v2")
     # A canary that nobody asks can't be judged; what waits for it would ask.
-    failed(lab.shell("make promote TO=qa ARGS='--timeout 3'", check=False))
+    assert "does not say v2" in failed(lab.shell("make promote TO=qa ARGS='--timeout 3'", check=False))
     lab.run("docker", "stop", REGISTRY)
     clone = pushed(lab, tmp_path_factory.mktemp("clone"))
     page = f"http://localhost:{PORTS['dev']}/"
@@ -163,16 +170,18 @@ def test_a_receiver_that_does_not_answer_is_shown_and_told_when_it_does(lab: Lab
         return lab.command("alerts", check=False).stdout
 
     fires = re.compile(r"^firing +critical +NotificationsFailing", re.MULTILINE)
-    eventually("it is shown", lambda: bool(fires.search(shown())), shown, FIRES)
-    assert not receiver.told
-    receiver.answer = HTTPStatus.OK
+    try:
+        eventually("it is shown", lambda: bool(fires.search(shown())), shown, FIRES)
+        assert not receiver.told
+    finally:
+        receiver.answer = HTTPStatus.OK
     receiver.waits("NotificationsFailing", "firing", FIRES)
 
 
 @pytest.mark.usefixtures("broken")
 @pytest.mark.parametrize("alert", [*OF_PROMETHEUS, *OTHERS])
 def test_somebody_is_told_of_it(receiver: Receiver, alert: str) -> None:
-    receiver.waits(alert, "firing", FIRES)
+    receiver.waits(alert, "firing", FIRES, **OTHERS.get(alert, {}))
 
 
 def test_what_was_broken_is_mended(lab: Lab, broken: git.Clone) -> None:
@@ -186,7 +195,7 @@ def test_what_was_broken_is_mended(lab: Lab, broken: git.Clone) -> None:
 
 @pytest.mark.parametrize("alert", OTHERS)
 def test_somebody_is_told_that_it_is_over(receiver: Receiver, alert: str) -> None:
-    receiver.waits(alert, "resolved", RESOLVES)
+    receiver.waits(alert, "resolved", RESOLVES, **OTHERS[alert])
 
 
 def test_what_is_wrong_with_prometheus_itself_is_over_when_that_is_mended(lab: Lab, receiver: Receiver) -> None:

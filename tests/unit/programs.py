@@ -165,7 +165,7 @@ elif args[:1] == ['exec']:
         print('\\n'.join('node' + each['Name'] for each in found))
     if 'leases' in args:
         day = 1 if (here / 'unregistered').exists() else 3
-        print('\\n'.join(f"{each['Name'][1:]} 2026-01-0{day}T00:00:00.1Z" for each in found))
+        print('\\n'.join(f"{each['Name'][1:]}=2026-01-0{day}T00:00:00.1Z" for each in found))
 elif args[:1] == ['logs']:
     print((here / 'log').read_text() if (here / 'log').exists() else '')
 else:
