@@ -1,7 +1,7 @@
 """docs/troubleshooting.md is ordered by message: each is what the code says now, and what a test expects.
 
-Tests count that have a message's words in a string; docstrings do not. Whether a test provokes it, or feeds it in, can't
-be told here.
+Tests count that have a message's words in a string; docstrings do not. Whether a test provokes it or feeds it in is
+not told here.
 """
 
 from __future__ import annotations
