@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,7 @@ from lab.host import chart, local, paths
 from tests.lab import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NOT_COPIED: Final = (".git", ".lab", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
@@ -191,6 +192,23 @@ def missing(*images: str, charts: tuple[versions.Chart, ...] = ()) -> list[str]:
         *(each.archive for each in charts if not (chart.offline(each) or chart.is_kept(each))),
         *(each for each in images if subprocess.run([*here, each], capture_output=True, check=False).returncode),
     ]
+
+
+@contextmanager
+def going_on(lab: Lab, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Have a command of the lab's at work, and wait for its end."""
+    line = [sys.executable, "-m", "lab", *arguments]
+    with subprocess.Popen(
+        line, cwd=lab.folder, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        yield process
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """Return what a command has printed, when it has ended."""
+    printed = process.communicate(timeout=600)[0]
+    assert "Traceback" not in printed
+    return printed
 
 
 def answer(url: str, *, data: str | None = None, **headers: str) -> tuple[int, str]:

@@ -6,10 +6,7 @@ The tests run in their order on one lab; each leaves it Synced and Healthy.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -18,7 +15,7 @@ from lab.commands.test import MACHINES, missing_for_vagrant
 from tests.lab import cluster, machines
 from tests.lab.cluster import CLUSTER, GIT, NODE, answers, message, wait_settled
 from tests.lab.faults import by_itself, fault
-from tests.lab.lab import Lab, eventually, failed
+from tests.lab.lab import Lab, eventually, failed, going_on, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,23 +38,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -
 def fails(lab: Lab, *arguments: str) -> str:
     """Run a command that has to fail, and return what it says."""
     return failed(lab.command(*arguments, check=False))
-
-
-@contextmanager
-def going_on(lab: Lab, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Have a command of the lab's at work, and wait for its end."""
-    line = [sys.executable, "-m", "lab", *arguments]
-    with subprocess.Popen(
-        line, cwd=lab.folder, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        yield process
-
-
-def said(process: subprocess.Popen[str]) -> str:
-    """Return what a command has printed, when it has ended."""
-    printed = process.communicate(timeout=600)[0]
-    assert "Traceback" not in printed
-    return printed
 
 
 # --- what is in Git --------------------------------------------------------------------------------------------------

@@ -1,0 +1,113 @@
+"""A Docker engine of the tests' own on a small disk of its own, which may be stopped, and filled.
+
+It takes root and Linux. The engine that is there already goes on beside it: this one has a bridge of its own, and
+leaves the host's firewall alone, but for a rule that lets its containers reach each other.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from tests.lab.lab import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PROGRAMS: Final = ("dockerd", "ip", "iptables", "mkfs.ext4", "mount")
+BRIDGE: Final = "iot-test"
+ADDRESS: Final = "10.213.0.1/24"
+NETWORKS: Final = "10.214.0.0/16"  # those that it makes
+SIZE: Final = "10G"  # of its disk, of which it takes from the host's what is written
+END: Final = 60  # seconds
+MIB: Final = 1 << 20
+
+
+def can() -> bool:
+    """Tell whether this user may have one."""
+    return os.geteuid() == 0 and all(map(shutil.which, PROGRAMS))
+
+
+class Engine:
+    """The engine.
+
+    Args:
+        folder: for its socket, its log, and, mounted there, its disk.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.disk = folder, folder / "disk"
+        self.url = f"unix://{folder}/docker.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def docker(self, *arguments: str, check: bool = True) -> str:
+        """Run a Docker command on it, and return what it printed."""
+        command = ["docker", f"--host={self.url}", *arguments]
+        return subprocess.run(command, check=check, capture_output=True, text=True, timeout=600).stdout
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        where = [f"--data-root={self.disk}/docker", f"--exec-root={self._folder}/run", f"--host={self.url}"]
+        networks = [f"--bridge={BRIDGE}", f"--default-address-pool=base={NETWORKS},size=24"]
+        alone = [f"--pidfile={self._folder}/pid", "--iptables=false", "--ip-masq=false"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(["dockerd", *where, *networks, *alone], stdout=log, stderr=log)
+        eventually("the engine answers", lambda: bool(self.docker("info", "--format={{.ID}}", check=False)), self._log)
+
+    def stop(self) -> None:
+        """Stop it with all that it runs, as a Docker that is quit does."""
+        if self._process:
+            self._process.terminate()
+            self._process.wait(timeout=END)
+            self._process = None
+
+    def fill(self) -> Path:
+        """Write to its disk until it is full, and return what is to be removed to have room again."""
+        filler = self.disk / "filler"
+        room = shutil.disk_usage(self.disk).free - MIB
+        run("fallocate", f"--length={room}", str(filler))
+        return filler
+
+    def _log(self) -> str:
+        return (self._folder / "log").read_text(encoding="utf-8")[-2000:]
+
+
+@contextmanager
+def engine(folder: Path, images: list[str]) -> Iterator[Engine]:
+    """Have an engine with some images of the engine that is there already.
+
+    Args:
+        folder: an empty one.
+        images: with their tags.
+    """
+    made = Engine(folder)
+    made.disk.mkdir()
+    file = folder / "disk.img"
+    with ExitStack() as stack:
+        run("truncate", f"--size={SIZE}", str(file))
+        stack.callback(file.unlink)
+        run("mkfs.ext4", "-q", "-F", str(file))
+        run("mount", "-o", "loop", str(file), str(made.disk))
+        stack.callback(run, "umount", str(made.disk))
+        run("ip", "link", "add", BRIDGE, "type", "bridge")
+        stack.callback(run, "ip", "link", "delete", BRIDGE)
+        run("ip", "address", "add", ADDRESS, "dev", BRIDGE)
+        # What is on one of its networks is not the first engine's, which lets nothing through that it does not know.
+        rule = ["FORWARD", f"--source={NETWORKS}", f"--destination={NETWORKS}", "--jump=ACCEPT"]
+        run("iptables", "--insert", *rule)
+        stack.callback(run, "iptables", "--delete", *rule)
+        stack.callback(made.stop)
+        made.start()
+        saved = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
+        subprocess.run(["docker", f"--host={made.url}", "load", "--quiet"], stdin=saved.stdout, check=True, timeout=600)
+        assert saved.wait(timeout=END) == 0
+        yield made
+
+
+def run(*command: str) -> None:
+    """Run a program of the host's."""
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
