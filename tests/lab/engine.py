@@ -97,7 +97,7 @@ def engine(folder: Path, images: list[str]) -> Iterator[Engine]:
         stack.callback(run, "ip", "link", "delete", BRIDGE)
         run("ip", "address", "add", ADDRESS, "dev", BRIDGE)
         # What is on one of its networks is not the first engine's, which lets nothing through that it does not know.
-        rule = ["FORWARD", f"--source={NETWORKS}", f"--destination={NETWORKS}", "--jump=ACCEPT"]
+        rule = ["FORWARD", "--source", NETWORKS, "--destination", NETWORKS, "--jump", "ACCEPT"]
         run("iptables", "--insert", *rule)
         stack.callback(run, "iptables", "--delete", *rule)
         stack.callback(made.stop)
