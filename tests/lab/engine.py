@@ -44,10 +44,9 @@ class Engine:
         self.url = f"unix://{folder}/docker.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def docker(self, *arguments: str, check: bool = True) -> str:
+    def docker(self, *arguments: str) -> str:
         """Run a Docker command on it, and return what it printed."""
-        command = ["docker", f"--host={self.url}", *arguments]
-        return subprocess.run(command, check=check, capture_output=True, text=True, timeout=600).stdout
+        return subprocess.run(self._command(*arguments), check=True, capture_output=True, text=True, timeout=60).stdout
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -56,7 +55,7 @@ class Engine:
         alone = [f"--pidfile={self._folder}/pid", "--iptables=false", "--ip-masq=false"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(["dockerd", *where, *networks, *alone], stdout=log, stderr=log)
-        eventually("the engine answers", lambda: bool(self.docker("info", "--format={{.ID}}", check=False)), self._log)
+        eventually("the engine answers", self._answers, self._log)
 
     def stop(self) -> None:
         """Stop it with all that it runs, as a Docker that is quit does."""
@@ -71,6 +70,18 @@ class Engine:
         room = shutil.disk_usage(self.disk).free - MIB
         run("fallocate", f"--length={room}", str(filler))
         return filler
+
+    def load(self, images: list[str]) -> None:
+        """Bring it images of the engine that is there already."""
+        with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saved:
+            subprocess.run(self._command("load", "--quiet"), stdin=saved.stdout, check=True, timeout=600)
+        assert saved.returncode == 0, images
+
+    def _command(self, *arguments: str) -> list[str]:
+        return ["docker", f"--host={self.url}", *arguments]
+
+    def _answers(self) -> bool:
+        return not subprocess.run(self._command("ps"), check=False, capture_output=True, timeout=60).returncode
 
     def _log(self) -> str:
         return (self._folder / "log").read_text(encoding="utf-8")[-2000:]
@@ -102,9 +113,7 @@ def engine(folder: Path, images: list[str]) -> Iterator[Engine]:
         stack.callback(run, "iptables", "--delete", *rule)
         stack.callback(made.stop)
         made.start()
-        saved = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
-        subprocess.run(["docker", f"--host={made.url}", "load", "--quiet"], stdin=saved.stdout, check=True, timeout=600)
-        assert saved.wait(timeout=END) == 0
+        made.load(images)
         yield made
 
 
