@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import re
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from components.core.run import CommandError, run
 from components.docker import engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STACK_LABEL: Final = "iot.stack"  # which stack made it
 PROJECT_LABEL: Final = "iot.project"  # the folder of the project that made it
@@ -30,6 +31,7 @@ KEPT_LABEL: Final = "iot.kept"  # of a volume that outlives its container: the n
 CONFIG_LABEL: Final = "iot.config"  # a digest of what it was made with
 KINDS: Final = ("container", "volume", "network")
 END: Final = 10  # seconds that a container is given to end by itself
+LOOK: Final = 5.0  # seconds between two looks whether a container still runs
 PORT: Final = 120.0  # seconds until a port that the stack's own cluster has must be free
 
 
@@ -161,6 +163,31 @@ def inspect(kind: str, name: str) -> dict[str, Any] | None:
             return None
         raise
     return next((each for each in found if each["Name"].lstrip("/") == name), None)
+
+
+def still_runs(name: str) -> Callable[[LabError], bool]:
+    """Return what tells ``wait.until`` to go on as long as a container runs, which it looks at now and then.
+
+    Args:
+        name: of the container.
+
+    Raises:
+        LabError: by what is returned; it does not run.
+        UnreachableError: by what is returned; the engine is gone.
+    """
+    looked = time.monotonic()
+
+    def goes_on(_error: LabError) -> bool:
+        nonlocal looked
+        if time.monotonic() > looked + LOOK:
+            found = inspect("container", name)
+            # Docker starts again what has ended.
+            if not found or found["State"]["Status"] not in {"running", "restarting"}:
+                raise LabError(f"The container {name} does not run any more", fix=f"`docker logs {name}` says why")
+            looked = time.monotonic()
+        return True
+
+    return goes_on
 
 
 def ensure_volume(name: str, **labels: str) -> None:

@@ -25,6 +25,7 @@ class UnreachableError(LabError):
     """The engine can't be asked, so that nothing is known about what it runs."""
 
 
+GONE: Final = "Cannot connect to the Docker daemon"
 NEVER: Final = "0001-01-01T00:00:00Z"  # as Docker says it
 
 
@@ -269,6 +270,20 @@ def ask(*arguments: str, timeout: float = ANSWER) -> str:
         info.cache_clear()
         info()
         raise
+
+
+def still_answers(error: LabError) -> bool:
+    """Tell ``wait.until`` that what has failed by a Docker command may succeed yet, but when the engine is gone.
+
+    Args:
+        error: by which it has failed.
+
+    Raises:
+        UnreachableError: the engine is gone; who has stopped it does not want it to be waited for.
+    """
+    if GONE in str(error):
+        raise _unreachable(str(error)) from error
+    return True
 
 
 def _unreachable(why: str) -> UnreachableError:

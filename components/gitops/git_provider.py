@@ -99,7 +99,7 @@ def set_up(wanted: ContainerSpec, props: Mapping[str, Any], backups: str) -> Non
     timeout, password = float(props["timeout"]), props["owner_password"]
     address, port, _ = wanted.ports[0].rsplit(":", 2)
     server = gitea.Gitea(f"http://{'127.0.0.1' if address == '0.0.0.0' else address}:{port}")  # noqa: S104 - compared
-    wait.until(server.healthy, timeout=timeout, every=EVERY)
+    wait.until(server.healthy, timeout=timeout, every=EVERY, also=containers.still_runs(wanted.name))
     mine = gitea.owner(server, password, lambda script: containers.inside(wanted, script, timeout=timeout))
     for user, its_password in props["passwords"].items():
         gitea.ensure_user(mine, user, its_password)

@@ -13,7 +13,7 @@ import secrets
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
@@ -24,6 +24,9 @@ from components.core.run import CommandError, run
 from components.docker import container as containers
 from components.docker import engine as docker_engine
 from components.k3d import volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CLUSTER_LABEL: Final = "k3d.cluster"
 STACK_LABEL: Final = containers.STACK_LABEL
@@ -183,7 +186,7 @@ class K3dClusterProvider(ResourceProvider):
         _start(Found(_news["name"]), int(timeout))
         found = Found(_news["name"])
         try:
-            wait.until(partial(_heard_of, found, stopped), timeout=min(timeout, REGISTERED), every=READY_EVERY)
+            _wait_for_kubelets(partial(_heard_of, found, stopped), timeout)
         except CommandError as error:
             _add_last_words(error, found)
             raise
@@ -265,7 +268,7 @@ def _failure(config: dict[str, Any], timeout: int) -> tuple[CommandError | None,
                 _k3d(["cluster", "create", "--config", str(path), "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
                 _wait_ready(Found(name), timeout)
                 _wait_for_containerd(Found(name), timeout)
-                wait.until(partial(_registered, Found(name)), timeout=min(timeout, REGISTERED), every=READY_EVERY)
+                _wait_for_kubelets(partial(_registered, Found(name)), timeout)
     except CommandError as error:
         # Its nodes are about to go, and with them what they have to say.
         _add_last_words(error, Found(name))
@@ -309,13 +312,17 @@ def _wait_ready(found: Found, timeout: int) -> None:
     """Wait until the API server says that it is ready."""
     ask = ["docker", "exec", found.servers[0], "kubectl", "get", "--raw=/readyz"]
     try:
-        wait.until(lambda: run(ask, timeout=10), timeout=timeout, every=READY_EVERY)
+        wait.until(lambda: run(ask, timeout=10), timeout=timeout, every=READY_EVERY, also=docker_engine.still_answers)
     except CommandError as error:
         raise CommandError(
             f"The API server of {found.name} was not ready within {timeout} s",
             why=str(error),
             fix=f"`docker logs {found.servers[0]}` says what it is waiting for",
         ) from error
+
+
+def _wait_for_kubelets(known: Callable[[], None], timeout: float) -> None:
+    wait.until(known, timeout=min(timeout, REGISTERED), every=READY_EVERY, also=docker_engine.still_answers)
 
 
 def _registered(found: Found) -> None:
@@ -361,7 +368,7 @@ def _wait_for_containerd(found: Found, timeout: int) -> None:
             partial(run, ask, timeout=10),
             timeout=timeout,
             every=READY_EVERY,
-            also=lambda error: "unknown service" not in str(error),
+            also=lambda error: docker_engine.still_answers(error) and "unknown service" not in str(error),
         )
 
 

@@ -71,11 +71,10 @@ class Programs:
 
 
 # A Docker command line whose engine is files: containers.json (what `docker inspect` says), images (a line each),
-# volumes.json and networks.json (labels by name), lists (what a shell in a container prints of a script's second word),
-# unreachable (then nothing is answered), unready (then no API server is), unregistered (then no node has come to it, or
-# come back),
-# log (what every node logs), pullable (a line for each image that can be pulled), leaving (IDs that are listed and gone
-# right after), cgroup, engine (its ID), endpoint.
+# volumes.json and networks.json (labels by name), lists (what a shell in a container prints of a script's second
+# word), unreachable (then nothing is answered), unready (then no API server is), unregistered (then no node has come
+# to it, or come back), ends (then what is run ends at once), log (what every node logs), pullable (a line for each
+# image that can be pulled), leaving (IDs that are listed and gone right after), cgroup, engine (its ID), endpoint.
 DOCKER: Final = """
 def fail(text):
     sys.exit(text)
@@ -132,7 +131,8 @@ elif args[:2] == ['run', '--detach']:
         fail('Bind for 127.0.0.1:30003 failed: port is already allocated')
     given = {each.split('=')[0]: each.split('=', 1)[1] for each in args if each.startswith('--') and '=' in each}
     name = given['--name']
-    found.append({'Id': name, 'Name': '/' + name, 'State': {'Status': 'running'}, 'Network': given['--network'],
+    state = 'exited' if (here / 'ends').exists() else 'running'
+    found.append({'Id': name, 'Name': '/' + name, 'State': {'Status': state}, 'Network': given['--network'],
                   'Config': {'Labels': labels(args)}, 'HostConfig': {'PortBindings': {}}})
     path.write_text(json.dumps(found))
 elif args[:2] == ['image', 'inspect']:
@@ -172,8 +172,9 @@ else:
     fail('not expected: ' + line)
 """
 
-# A k3d on top of it. Files: refuses (then nothing can be created, but half a cluster is left), keeps (then nothing can
-# be deleted), stuck (then nothing can be started), config.json (what the last cluster was created with).
+# A k3d on top of it. Files: refuses (then nothing can be created, but half a cluster is left), keeps (then nothing
+# can be deleted), stuck (then nothing can be started), going (then Docker's engine ends when a cluster is there),
+# config.json (what the last cluster was created with).
 K3D: Final = """
 path = here / 'containers.json'
 found = json.loads(path.read_text()) if path.exists() else []
@@ -210,6 +211,8 @@ if args[:2] == ['cluster', 'create']:
         sys.exit('FATA Failed to create cluster: no space left on device')
     if rubbish:
         sys.exit('FATA Failed to create cluster: stopped returning log lines')
+    if (here / 'going').exists():
+        (here / 'unreachable').touch()
 elif args[:2] == ['cluster', 'start']:
     if (here / 'stuck').exists():
         sys.exit('FATA failed to start node')

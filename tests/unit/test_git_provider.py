@@ -193,6 +193,17 @@ def test_it_is_waited_for(gitea: FakeGitea, docker: Engine, wanted: Wanted, monk
         provider.create({**wanted, "timeout": 0.1})
 
 
+def test_a_container_that_has_ended_is_not_waited_for(
+    gitea: FakeGitea, docker: Engine, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gitea.deaf = 10**6
+    docker.is_so("ends")
+    monkeypatch.setattr(containers, "LOOK", 0)
+    said = f"^The Git server {NAME} can't be set up. The container {NAME} does not run any more. Fix: `docker logs"
+    with pytest.raises(LabError, match=said):
+        provider.create({**wanted, "timeout": 600})
+
+
 def test_every_repository_begins_with_its_newest_backup(
     gitea: FakeGitea, docker: Engine, wanted: Wanted, tmp_path: Path
 ) -> None:

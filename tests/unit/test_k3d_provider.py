@@ -164,6 +164,13 @@ def test_a_node_that_never_registers_is_told_with_its_last_words(
     assert docker.containers == []
 
 
+def test_an_engine_that_is_gone_is_not_waited_for(docker: Engine) -> None:
+    docker.is_so("going")
+
+    with pytest.raises(UnreachableError, match="Docker does not answer"):
+        provider.create(wanted(timeout=600.0))
+
+
 def test_what_nodes_have_kept_outlives_a_host_that_allows_too_little(
     docker: Engine, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
