@@ -31,6 +31,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 NOT_COPIED: Final = (".git", ".lab", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 # A state that is not the lab's own, and what the `make` that runs the tests was told.
 NOT_HANDED_ON: Final = ("PULUMI_BACKEND_URL", "ARGS", "MAKEOVERRIDES")
+BEGUN: Final[dict[int, tuple[float, str]]] = {}  # when what is at work in the background has begun, and as what
 UP: Final = 900  # seconds
 SOON: Final = 180  # seconds; another lab is at work beside this one
 MOMENT: Final = 5  # seconds that a volume of a container that is being made may be without it
@@ -201,12 +202,16 @@ def going_on(lab: Lab, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         line, cwd=lab.folder, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
+        BEGUN[process.pid] = time.monotonic(), faults.typed(line)
         yield process
 
 
 def said(process: subprocess.Popen[str]) -> str:
     """Return what a command has printed, when it has ended."""
     printed = process.communicate(timeout=600)[0]
+    begin, line = BEGUN[process.pid]
+    took = time.monotonic() - begin
+    faults.SAID.append(faults.Said(line=line, code=process.returncode, seconds=took, text=printed))
     assert "Traceback" not in printed
     return printed
 
