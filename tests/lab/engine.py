@@ -103,7 +103,7 @@ def engine(folder: Path, images: list[str]) -> Iterator[Engine]:
         stack.callback(file.unlink)
         run("mkfs.ext4", "-q", "-F", str(file))
         run("mount", "-o", "loop", str(file), str(made.disk))
-        stack.callback(run, "umount", str(made.disk))
+        stack.callback(run, "umount", "--recursive", str(made.disk))  # Docker mounts a folder of it on itself
         run("ip", "link", "add", BRIDGE, "type", "bridge")
         stack.callback(run, "ip", "link", "delete", BRIDGE)
         run("ip", "address", "add", ADDRESS, "dev", BRIDGE)
