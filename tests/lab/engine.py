@@ -1,7 +1,7 @@
 """A Docker engine of the tests' own on a small disk of its own, which may be stopped, and filled.
 
-It takes root and Linux. The engine that is there already goes on beside it: this one has a bridge of its own, and
-leaves the host's firewall alone, but for a rule that lets its containers reach each other.
+It takes root and Linux. It is in a network namespace of its own, as a second engine beside the one that is there would
+take away its bridge; what is to reach what it runs has to be in there as well.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PROGRAMS: Final = ("dockerd", "ip", "iptables", "mkfs.ext4", "mount")
-BRIDGE: Final = "iot-test"
-ADDRESS: Final = "10.213.0.1/24"
-NETWORKS: Final = "10.214.0.0/16"  # those that it makes
+PROGRAMS: Final = ("dockerd", "ip", "nsenter", "mkfs.ext4", "mount")
+NAMESPACE: Final = "iot-test"
+INSIDE: Final = ("nsenter", f"--net=/run/netns/{NAMESPACE}")  # before a command that is to be in it
 SIZE: Final = "10G"  # of its disk, of which it takes from the host's what is written
 END: Final = 60  # seconds
 MIB: Final = 1 << 20
@@ -51,10 +50,9 @@ class Engine:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         where = [f"--data-root={self.disk}/docker", f"--exec-root={self._folder}/run", f"--host={self.url}"]
-        networks = [f"--bridge={BRIDGE}", f"--default-address-pool=base={NETWORKS},size=24"]
-        alone = [f"--pidfile={self._folder}/pid", "--iptables=false", "--ip-masq=false"]
+        command = [*INSIDE, "dockerd", *where, f"--pidfile={self._folder}/pid"]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(["dockerd", *where, *networks, *alone], stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         eventually("the engine answers", self._answers, self._log)
 
     def stop(self) -> None:
@@ -104,13 +102,9 @@ def engine(folder: Path, images: list[str]) -> Iterator[Engine]:
         run("mkfs.ext4", "-q", "-F", str(file))
         run("mount", "-o", "loop", str(file), str(made.disk))
         stack.callback(run, "umount", "--recursive", str(made.disk))  # Docker mounts a folder of it on itself
-        run("ip", "link", "add", BRIDGE, "type", "bridge")
-        stack.callback(run, "ip", "link", "delete", BRIDGE)
-        run("ip", "address", "add", ADDRESS, "dev", BRIDGE)
-        # What is on one of its networks is not the first engine's, which lets nothing through that it does not know.
-        rule = ["FORWARD", "--source", NETWORKS, "--destination", NETWORKS, "--jump", "ACCEPT"]
-        run("iptables", "--insert", *rule)
-        stack.callback(run, "iptables", "--delete", *rule)
+        run("ip", "netns", "add", NAMESPACE)
+        stack.callback(run, "ip", "netns", "delete", NAMESPACE)
+        run(*INSIDE, "ip", "link", "set", "lo", "up")
         stack.callback(made.stop)
         made.start()
         made.load(images)

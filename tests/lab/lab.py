@@ -49,6 +49,7 @@ class Lab:
 
     def __init__(self, folder: Path, stack: str, settings: dict[str, Any], project: Path = ROOT) -> None:
         self.stack, self.folder = stack, folder / "project"
+        self.before: tuple[str, ...] = ()  # a command that runs the commands
         self._outputs: tuple[int, dict[str, Any]] = (0, {})
         shutil.copytree(project, self.folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
         (self.folder / ".venv").symlink_to(sys.prefix)
@@ -111,7 +112,7 @@ class Lab:
         """Run a program in the copy, and type what it is given; show what it printed when it fails."""
         begin = time.monotonic()
         done = subprocess.run(
-            command,
+            [*self.before, *command],
             cwd=self.folder,
             env=self.env,
             capture_output=True,
@@ -200,7 +201,7 @@ def going_on(lab: Lab, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Have a command of the lab's at work, and wait for its end."""
     line = [sys.executable, "-m", "lab", *arguments]
     with subprocess.Popen(
-        line, cwd=lab.folder, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*lab.before, *line], cwd=lab.folder, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         BEGUN[process.pid] = time.monotonic(), faults.typed(line)
         yield process

@@ -16,7 +16,7 @@ from components.docker.image import package_index
 from lab.commands.test import ROOT
 from tests.lab import cluster
 from tests.lab import engine as engines
-from tests.lab.cluster import NODE, answers
+from tests.lab.cluster import NODE
 from tests.lab.faults import by_itself, fault
 from tests.lab.lab import ROOT as PROJECT
 from tests.lab.lab import Lab, eventually, failed, going_on, said
@@ -44,8 +44,7 @@ WELL: Final = 300.0  # seconds until all that was driven out, or stopped, is the
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Engine]:
     """Start an engine that has all images."""
-    index = ["--build-arg", f"PIP_INDEX_URL={package_index()}"] if package_index() else []
-    told = ["--build-arg", "VERSION=v1", *index]
+    told = [f"--build-arg={key}={value}" for key, value in {"VERSION": "v1", **package_index()}.items()]
     subprocess.run(["docker", "build", "--quiet", *told, "--tag", APP, "app"], cwd=PROJECT, check=True)
     for image in IMAGES:
         docker_engine.ensure_image(image)
@@ -62,6 +61,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Lab:
     made = Lab(tmp_path_factory.mktemp("lab"), "p3", {**cluster.SETTINGS, "appImage": APP})
     made.use_kept_chart()
     made.env |= {"DOCKER_HOST": engine.url}
+    made.before = engines.INSIDE
     return made
 
 
@@ -71,7 +71,7 @@ def shown(lab: Lab) -> str:
 
 
 def well(lab: Lab) -> None:
-    """Wait until all is well, without a command that mends anything."""
+    """Wait until all is well, the app's answer among it, without a command that mends anything."""
     eventually("all is well", lambda: lab.command("status", check=False).returncode == 0, lambda: shown(lab), WELL)
 
 
@@ -84,7 +84,7 @@ def test_an_engine_that_stops_during_an_up_is_no_harm(lab: Lab, engine: Engine) 
     assert process.returncode, printed
     engine.start()
     lab.command("up")
-    answers("v1")
+    assert "v1 answers" in lab.command("status").stdout
 
 
 @fault(
@@ -101,7 +101,6 @@ def test_what_an_engine_has_run_comes_back_with_it(lab: Lab, engine: Engine) -> 
     assert "can't be reached" in failed(lab.command("release", "v2", check=False))
     engine.start()
     well(lab)
-    answers("v1")
     assert cluster.head(lab) == pushed
 
 
@@ -114,7 +113,6 @@ def test_a_disk_that_is_full_is_said_and_gets_well_with_room(lab: Lab, engine: E
     finally:
         filler.unlink()
     well(lab)
-    answers("v1")
     assert cluster.head(lab) == pushed
 
 

@@ -102,7 +102,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, before: di
 @pytest.fixture(scope="module")
 def built(lab: Lab) -> None:
     """Have versions with faults, and one without, in the registry."""
-    index = ["--build-arg", f"PIP_INDEX_URL={package_index()}"] if package_index() else []
+    index = [f"--build-arg={key}={value}" for key, value in package_index().items()]
     for version, fault in FAULTS.items():
         told = ["--build-arg", f"VERSION={version}", "--build-arg", fault]
         lab.run("docker", "build", "--quiet", *index, *told, "--tag", f"{IMAGE}:{version}", "app")
