@@ -179,12 +179,9 @@ class K3dClusterProvider(ResourceProvider):
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Start the nodes that are stopped, and wait until the cluster hears of them."""
-        stopped, timeout = (
-            {each.name for each in Found(_news["name"]).nodes if each.state != "running"},
-            _news["timeout"],
-        )
-        _start(Found(_news["name"]), int(timeout))
-        found = Found(_news["name"])
+        before, timeout = Found(_news["name"]), int(_news["timeout"])
+        _start(before, timeout)
+        found, stopped = Found(before.name), {each.name for each in before.nodes if each.state != "running"}
         try:
             _wait_for_kubelets(partial(_heard_of, found, stopped), timeout)
         except CommandError as error:
@@ -321,7 +318,7 @@ def _wait_ready(found: Found, timeout: int) -> None:
         ) from error
 
 
-def _wait_for_kubelets(known: Callable[[], None], timeout: float) -> None:
+def _wait_for_kubelets(known: Callable[[], None], timeout: int) -> None:
     wait.until(known, timeout=min(timeout, REGISTERED), every=READY_EVERY, also=docker_engine.still_answers)
 
 

@@ -162,14 +162,10 @@ def nodes(config: Path, expected: list[dict[str, Any]]) -> Line:
     found = f"{len(good) - len(bad)} of {len(good)} nodes Ready, Kubernetes {version}"
     if bad:
         found += f"; not {', '.join(bad)}"
-    ok, fix = bool(good) and not bad, "make up"
-    if ok:
-        fix = ROOM
-    for each in items:
-        if pressed := kube.pressed(each):
-            ok = False
-            found += f"; {each['metadata']['name']} takes no pods: {', '.join(pressed)}"
-    return Line(name="cluster", ok=ok, found=found, fix="" if ok else fix, value=version)
+    full = {each["metadata"]["name"]: ", ".join(kube.pressed(each)) for each in items if kube.pressed(each)}
+    found += "".join(f"; {name} takes no pods: {of}" for name, of in full.items())
+    fix = "make up" if bad or not good else ROOM if full else ""
+    return Line(name="cluster", ok=not fix, found=found, fix=fix, value=version)
 
 
 def further(name: str, kubeconfig: str) -> Line:

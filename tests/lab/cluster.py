@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from components.core import versions
 from components.docker import engine
-from components.k3d import volumes
-from tests.lab.lab import ROOT, Lab, answer, docker_things, eventually
+from tests.lab.lab import ROOT, Lab, answer, docker_things, eventually, kept
 from tests.lab.lab import left as left_of
 
 if TYPE_CHECKING:
@@ -25,9 +24,7 @@ CLUSTER: Final = "iot-test"
 OTHER: Final = "iot-other"  # one that is not ours
 NODE: Final = f"k3d-{CLUSTER}-server-0"
 # What the node keeps when the cluster goes.
-VOLUME: Final = next(
-    iter(volumes.of({"metadata": {"name": CLUSTER}, "image": versions.K3S_IMAGE, "servers": 1, "agents": 0}).values())
-)
+VOLUME: Final = kept(CLUSTER)[0]
 REGISTRY: Final = f"{CLUSTER}-registry"
 GIT: Final = f"{CLUSTER}-git"  # the container of the embedded Git server, and its volume
 APP: Final = "http://localhost:18888/"

@@ -19,9 +19,12 @@ import pytest
 
 from components.docker.container import PROJECT_LABEL
 from tests.lab import cluster, faults
+from tests.lab.receiver import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.lab.receiver import Receiver
 
 # Where pytest makes the folders that the copies of the project are in.
 COPIES: Final = Path(tempfile.gettempdir()).resolve() / f"pytest-of-{getpass.getuser()}"
@@ -48,6 +51,13 @@ def before() -> Iterator[dict[str, set[str]]]:
     """Return what Docker has before a file with tests of p3 brings anything up; others have one of their own."""
     with cluster.alone():
         yield cluster.there()
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    """Listen to what is told of alerts."""
+    with listening() as made:
+        yield made
 
 
 @pytest.fixture(scope="session", autouse=True)

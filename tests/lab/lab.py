@@ -20,6 +20,7 @@ import yaml
 
 from components.core import versions
 from components.docker.container import PROJECT_LABEL
+from components.k3d import volumes
 from lab.commands.faults import BY_ITSELF
 from lab.host import chart, local, paths
 from tests.lab import faults
@@ -171,6 +172,11 @@ def state(lab: Lab, name: str) -> str:
     return f"{found['sync']['status']} and {found['health']['status']}"
 
 
+def status(lab: Lab) -> str:
+    """Return what `make status` says."""
+    return lab.command("status", check=False).stdout
+
+
 def settled(lab: Lab, *names: str) -> None:
     """Wait until Applications are Synced and Healthy."""
     for name in names:
@@ -183,6 +189,12 @@ def failed(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode != 0, said
     assert "Traceback" not in said
     return said
+
+
+def kept(*clusters: str) -> list[str]:
+    """Return the volumes with images that the nodes of clusters of one node keep when those go."""
+    one = {"image": versions.K3S_IMAGE, "servers": 1, "agents": 0}
+    return [volume for name in clusters for volume in volumes.of({"metadata": {"name": name}, **one}).values()]
 
 
 def missing(*images: str, charts: tuple[versions.Chart, ...] = ()) -> list[str]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from components.core import versions
-from components.k3d import volumes
 from lab.live import git
+from tests.lab import lab as labs
 from tests.lab.lab import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-BESIDE = ("git", "runner", "registry")
+BESIDE: Final = ("git", "runner", "registry")
 
 
 def clusters(settings: Mapping[str, Any]) -> list[str]:
@@ -26,25 +25,27 @@ def clusters(settings: Mapping[str, Any]) -> list[str]:
 
 def kept(settings: Mapping[str, Any]) -> list[str]:
     """Return the volumes with images that the nodes keep when their clusters go."""
-    one = {"image": versions.K3S_IMAGE, "servers": 1, "agents": 0}
-    return [
-        volume for name in clusters(settings) for volume in volumes.of({"metadata": {"name": name}, **one}).values()
-    ]
+    return labs.kept(*clusters(settings))
 
 
 @contextmanager
-def lab(folder: Path, settings: dict[str, Any], there: Callable[[], dict[str, set[str]]]) -> Iterator[Lab]:
+def lab(
+    folder: Path, settings: dict[str, Any], there: Callable[[], dict[str, set[str]]], *, webhook: str = ""
+) -> Iterator[Lab]:
     """Make a lab, and remove it whatever state it is in.
 
     Args:
         folder: where the copy goes.
         settings: the lab's, with its clusters.
         there: what Docker has of it.
+        webhook: who is told of alerts; empty for nobody.
     """
     made = Lab(folder, "platform", settings)
     made.use_kept_chart()
     beside = [f"{settings['clusterName']}-{each}" for each in BESIDE]
     try:
+        if webhook:
+            made.run("pulumi", "config", "set", "--stack", "platform", "--secret", "iot:alertWebhook", webhook)
         yield made
     finally:
         made.pulumi("destroy", "--skip-preview", check=False)

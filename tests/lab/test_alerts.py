@@ -23,7 +23,6 @@ from lab.live import git
 from tests.lab import platform, test_progressive
 from tests.lab.lab import answer, docker_things, eventually, failed, left, missing, settled
 from tests.lab.load import Load
-from tests.lab.receiver import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,17 +89,9 @@ def before() -> dict[str, set[str]]:
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    """Listen to what is told of alerts."""
-    with listening() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Bring the stack up, and down again whatever has happened."""
-    with platform.lab(tmp_path_factory.mktemp("alerts"), SETTINGS, there) as made:
-        made.run("pulumi", "config", "set", "--stack", "platform", "--secret", "iot:alertWebhook", receiver.url)
+    with platform.lab(tmp_path_factory.mktemp("alerts"), SETTINGS, there, webhook=receiver.url) as made:
         made.shell("make up")
         yield made
 

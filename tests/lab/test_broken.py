@@ -15,7 +15,7 @@ from lab.commands.test import MACHINES, missing_for_vagrant
 from tests.lab import cluster, machines
 from tests.lab.cluster import CLUSTER, GIT, NODE, answers, message, wait_settled
 from tests.lab.faults import by_itself, fault
-from tests.lab.lab import Lab, eventually, failed, going_on, said
+from tests.lab.lab import Lab, eventually, failed, going_on, said, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,11 +56,6 @@ def push(lab: Lab, clone: Path, *git: str) -> None:
     lab.run("git", "-C", str(clone), "push", "--quiet")
 
 
-def shown(lab: Lab) -> str:
-    """Return what `make status` shows."""
-    return lab.command("status", check=False).stdout
-
-
 @pytest.mark.parametrize(
     ("what", "swap", "words"),
     [
@@ -86,13 +81,13 @@ def test_what_is_wrong_in_git_is_shown_and_the_app_goes_on_until_it_is_reverted(
     push(lab, clone, "commit", "--quiet", "--all", "-m", f"Push {what}")
 
     try:
-        eventually(words, lambda: words in shown(lab), lambda: shown(lab))
+        eventually(words, lambda: words in status(lab), lambda: status(lab))
         assert message() == "v1"  # the pods before go on
     finally:
         push(lab, clone, "revert", "--no-edit", "HEAD")
     wait_settled(lab)
     answers("v1")
-    assert "NOT OK" not in shown(lab)
+    assert "NOT OK" not in status(lab)
 
 
 @pytest.mark.long
@@ -108,7 +103,7 @@ def test_a_folder_that_is_gone_from_git_takes_nothing_away(lab: Lab, clone: Path
     push(lab, clone, "commit", "--quiet", "-m", "Remove it")
 
     try:
-        eventually("it is said", lambda: "does not exist" in shown(lab), lambda: shown(lab))
+        eventually("it is said", lambda: "does not exist" in status(lab), lambda: status(lab))
         assert message() == "v1"
     finally:
         push(lab, clone, "revert", "--no-edit", "HEAD")
@@ -124,7 +119,7 @@ def test_a_folder_that_is_gone_from_git_takes_nothing_away(lab: Lab, clone: Path
 def test_a_release_without_git_says_so_and_up_starts_it(lab: Lab) -> None:
     lab.run("docker", "stop", "--time=1", GIT)
     fails(lab, "release", "v2")
-    assert "NOT OK" in shown(lab)
+    assert "NOT OK" in status(lab)
     lab.command("up")
     lab.command("release", "v2")
     lab.command("release", "v1")
@@ -133,7 +128,7 @@ def test_a_release_without_git_says_so_and_up_starts_it(lab: Lab) -> None:
 @fault("world", "the Application", when="is deleted by hand", saw="NOT OK", out="make up")
 def test_an_application_that_was_deleted_comes_back(lab: Lab) -> None:
     lab.kubectl("-n", "argocd", "delete", "application", "flask-app", "--wait=false")
-    shown(lab)
+    status(lab)
     lab.command("up")
     wait_settled(lab)
     answers("v1")
@@ -142,7 +137,7 @@ def test_an_application_that_was_deleted_comes_back(lab: Lab) -> None:
 @fault("world", "Argo CD's controller", when="is scaled to 0", saw="NOT OK", out="make up")
 def test_a_controller_that_is_off_is_said_and_started(lab: Lab) -> None:
     lab.kubectl("-n", "argocd", "scale", "statefulset/argocd-application-controller", "--replicas=0")
-    shown(lab)
+    status(lab)
     lab.command("up")
     lab.command("release", "v2")
     lab.command("release", "v1")
@@ -152,10 +147,10 @@ def test_a_controller_that_is_off_is_said_and_started(lab: Lab) -> None:
 def test_argo_cds_secret_that_was_changed_is_as_it_was(lab: Lab) -> None:
     wrong = '{"stringData": {"admin.password": "$2a$10$wrongwrongwrongwrongwrongwrongwrongwrongwrongwrongwrong."}}'
     lab.kubectl("-n", "argocd", "patch", "secret", "argocd-secret", "-p", wrong)
-    shown(lab)
+    status(lab)
     lab.command("up")
     lab.command("check")
-    assert "NOT OK" not in shown(lab)
+    assert "NOT OK" not in status(lab)
 
 
 @pytest.mark.long
@@ -191,10 +186,10 @@ def test_a_node_without_memory_is_told_and_gets_well_with_more(lab: Lab) -> None
     lab.run("docker", "update", "--memory=600m", "--memory-swap=600m", NODE)
     lab.run("docker", "start", NODE)
     try:
-        eventually("it is said", lambda: "for want of it" in shown(lab), lambda: shown(lab))
+        eventually("it is said", lambda: "for want of it" in status(lab), lambda: status(lab))
     finally:
         lab.run("docker", "update", "--memory=8g", "--memory-swap=8g", NODE)
-    eventually("all is well", lambda: "NOT OK" not in shown(lab), lambda: shown(lab), 300)
+    eventually("all is well", lambda: "NOT OK" not in status(lab), lambda: status(lab), 300)
     answers("v1")
 
 

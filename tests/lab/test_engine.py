@@ -19,7 +19,7 @@ from tests.lab import engine as engines
 from tests.lab.cluster import NODE
 from tests.lab.faults import by_itself, fault
 from tests.lab.lab import ROOT as PROJECT
-from tests.lab.lab import Lab, eventually, failed, going_on, said
+from tests.lab.lab import Lab, eventually, failed, going_on, said, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,14 +65,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Lab:
     return made
 
 
-def shown(lab: Lab) -> str:
-    """Return what `make status` shows."""
-    return lab.command("status", check=False).stdout
-
-
 def well(lab: Lab) -> None:
     """Wait until all is well, the app's answer among it, without a command that mends anything."""
-    eventually("all is well", lambda: lab.command("status", check=False).returncode == 0, lambda: shown(lab), WELL)
+    eventually("all is well", lambda: lab.command("status", check=False).returncode == 0, lambda: status(lab), WELL)
 
 
 @fault("world", "the Docker engine", when="is stopped while `make up` makes the cluster", saw="error:", out="make up")
@@ -97,7 +92,7 @@ def test_an_engine_that_stops_during_an_up_is_no_harm(lab: Lab, engine: Engine) 
 def test_what_an_engine_has_run_comes_back_with_it(lab: Lab, engine: Engine) -> None:
     pushed = cluster.head(lab)
     engine.stop()
-    assert "NOT OK" in shown(lab)
+    assert "NOT OK" in status(lab)
     assert "can't be reached" in failed(lab.command("release", "v2", check=False))
     engine.start()
     well(lab)
@@ -109,7 +104,7 @@ def test_a_disk_that_is_full_is_said_and_gets_well_with_room(lab: Lab, engine: E
     pushed = cluster.head(lab)
     filler = engine.fill()
     try:
-        eventually("it is said", lambda: "takes no pods: DiskPressure" in shown(lab), lambda: shown(lab))
+        eventually("it is said", lambda: "takes no pods: DiskPressure" in status(lab), lambda: status(lab))
     finally:
         filler.unlink()
     well(lab)

@@ -20,7 +20,7 @@ from components.gitops.allowed import CI, DEVELOPER, RELEASER, VIEWER
 from lab.commands.test import OFFLINE
 from lab.live import argocd, environments, git, pipeline, sealing
 from tests.lab import platform, reader
-from tests.lab.lab import answer, docker_things, eventually, left, missing, settled, state
+from tests.lab.lab import answer, docker_things, eventually, left, missing, settled, state, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,11 +107,6 @@ def run_(dev: str, staging: str, prod: str) -> None:
     """Wait until the environments run these versions."""
     wanted = {"dev": dev, "staging": staging, "prod": prod}
     eventually(f"{wanted}", lambda: runs() == wanted, lambda: str(runs()))
-
-
-def status(lab: Lab) -> str:
-    """Return what `make status` says."""
-    return lab.command("status", check=False).stdout
 
 
 def fails(lab: Lab, line: str) -> str:

@@ -18,9 +18,8 @@ from components.docker.image import package_index
 from lab.commands.test import OFFLINE
 from lab.live import argocd
 from tests.lab import platform
-from tests.lab.lab import answer, docker_things, eventually, failed, left, missing, settled
+from tests.lab.lab import answer, docker_things, eventually, failed, left, missing, settled, status
 from tests.lab.load import Load
-from tests.lab.receiver import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,13 +71,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    """Listen to what is told of alerts."""
-    with listening() as made:
-        yield made
-
-
 def there() -> dict[str, set[str]]:
     """Return what Docker has of these tests."""
     return docker_things(CLUSTER, IMAGE)
@@ -93,8 +85,7 @@ def before() -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, before: dict[str, set[str]]) -> Iterator[Lab]:
     """Bring the stack up, and down again whatever has happened."""
-    with platform.lab(tmp_path_factory.mktemp("progressive"), SETTINGS, there) as made:
-        made.run("pulumi", "config", "set", "--stack", "platform", "--secret", "iot:alertWebhook", receiver.url)
+    with platform.lab(tmp_path_factory.mktemp("progressive"), SETTINGS, there, webhook=receiver.url) as made:
         made.shell("make up")
         yield made
 
@@ -113,10 +104,6 @@ def says(environment: str) -> str:
     """Return the version that answers, or what is answered instead."""
     code, body = answer(f"http://localhost:{PORTS[environment]}/")
     return str(json.loads(body)["message"]) if code == 200 else body
-
-
-def status(lab: Lab) -> str:
-    return lab.command("status", check=False).stdout
 
 
 def fails(lab: Lab, line: str) -> str:
