@@ -19,6 +19,7 @@ LABELS: Final = {
     "kubernetes:helm.sh/v3:Release": "Helm Release",
     "pulumi-python:dynamic/k3d:Nodes": "k3d nodes",
     "pulumi-python:dynamic/k3s:Image": "Image on the machine",
+    "pulumi-python:dynamic/k3s:Presence": "look at K3s",
     "pulumi-python:dynamic/machine:Vm": "Vagrant machine",
     "pulumi-python:dynamic/random:Secret": "Random secret",
     "pulumi-python:dynamic/web:Answers": "Answers",

@@ -21,6 +21,7 @@ IMPLEMENTATIONS: Final = {
     "git-server": "components.gitops.git_provider:GitServerProvider",
     "image-presence": "components.docker.presence:PresenceProvider",
     "k3d-nodes": "components.k3d.provider:K3dClusterProvider",
+    "k3s-presence": "components.k3s.presence:PresenceProvider",
     "random-secret": "components.core.random_secret:RandomSecretProvider",
     "route-answers": "components.web.answers:AnswersProvider",
     "sealing-key": "components.gitops.sealing_key:SealingKeyProvider",

@@ -10,6 +10,7 @@ import yaml
 
 from components.k3s import config, script
 from components.k3s.airgap import copies as copies_of
+from components.k3s.presence import K3sPresence
 from components.machines.machine import node_name
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ class K3sAgentArgs:
 class K3sAgent(pulumi.ComponentResource):
     """A K3s agent, which is a node of a server's cluster.
 
-    Type token ``iot:k3s:K3sAgent``. Makes three ``command.remote.Command``: on the server ``{name}-admission``, which
-    removes the node of a machine that is gone, on the agent ``{name}-install``, on the server ``{name}-ready``, whose
-    deletion takes the node out of the cluster; and air-gapped, a dynamic resource named ``{name}-files``.
+    Type token ``iot:k3s:K3sAgent``. Makes a dynamic resource named ``{name}-presence`` and three
+    ``command.remote.Command``: on the server ``{name}-admission``, which removes the node of a machine that is gone, on
+    the agent ``{name}-install``, on the server ``{name}-ready``, whose deletion takes the node out of the cluster; and
+    air-gapped, a dynamic resource named ``{name}-files``.
 
     Attributes:
         ready: the resource that is there once the node is Ready.
@@ -52,7 +54,7 @@ class K3sAgent(pulumi.ComponentResource):
         )
         machine, server = args.machine, args.server
         about = {"NODE_NAME": node_name(machine.name), "ADDRESS": machine.address, "TIMEOUT": str(args.timeout)}
-        both = [machine.identity, server.machine.identity]
+        presence = K3sPresence(f"{name}-presence", machine, "k3s-agent", machine.on_it(self))
         admission = script.run(
             f"{name}-admission",
             server.machine,
@@ -60,7 +62,7 @@ class K3sAgent(pulumi.ComponentResource):
             about | {"MACHINE": machine.identity},
             server.machine.on_it(self, server.installed),
             undo="remove",
-            again=both,
+            again=[machine.identity, server.machine.identity],
         )
         settings = machine.identity.apply(
             lambda identity: yaml.safe_dump(
@@ -78,9 +80,9 @@ class K3sAgent(pulumi.ComponentResource):
                 "K3S_CONFIG": settings,
                 "TOKEN": server.agent_token,
             },
-            machine.on_it(self, admission, *copies_of(f"{name}-files", args.airgap, machine, self, args.timeout)),
+            machine.on_it(self, admission, *copies_of(f"{name}-files", args.airgap, presence, self, args.timeout)),
             undo="uninstall",
-            again=[machine.identity, machine.boots, *(args.airgap.versions if args.airgap else [])],
+            again=[machine.identity, machine.boots, presence.faults, *(args.airgap.versions if args.airgap else [])],
         )
         self.ready = script.run(
             f"{name}-ready",
@@ -89,6 +91,6 @@ class K3sAgent(pulumi.ComponentResource):
             about,
             server.machine.on_it(self, installed),
             undo="remove",
-            again=[*both, machine.boots],
+            again=[machine.identity, server.cluster_id, machine.boots, presence.faults],
         )
         self.register_outputs({"node": node_name(machine.name)})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pulumi
 
-    from components.machines.machine import VagrantMachine
+    from components.k3s.presence import K3sPresence
 
 ARCHITECTURES: Final = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -70,9 +70,11 @@ def find(folder: Path, machine: str = "") -> AirgapFiles:
 
 
 def copies(
-    name: str, files: AirgapFiles | None, machine: VagrantMachine, parent: pulumi.Resource, timeout: int
+    name: str, files: AirgapFiles | None, presence: K3sPresence, parent: pulumi.Resource, timeout: int
 ) -> list[pulumi.Resource]:
     """Copy the air-gap files into the home of the machine's user, where the script takes them from.
+
+    Again when K3s was lost, with which the copies went that the script had taken.
 
     Not by CopyToRemote: it would read these hundreds of MB on every preview, to tell whether they are others.
     """
@@ -80,11 +82,11 @@ def copies(
         return []
     targets = {".iot-k3s": files.binary, ".iot-install.sh": files.install, ".iot-images": files.images}
     copies = TransferArgs(
-        machine=machine,
+        machine=presence.machine,
         what="K3s's air-gap files",
         streams=[Stream(source=["cat", str(path)], target=f"cat >{target}") for target, path in targets.items()],
         proof=" && ".join(f'test "$(stat -c %s {target})" = {path.stat().st_size}' for target, path in targets.items()),
-        versions=list(files.versions),
+        versions=[*files.versions, presence.losses.apply(str)],
         timeout=timeout,
     )
-    return [Transfer(name, copies, machine.on_it(parent))]
+    return [Transfer(name, copies, presence.machine.on_it(parent))]

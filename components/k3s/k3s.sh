@@ -7,6 +7,7 @@
 #   forget   on the server: remove NODE_NAME from the cluster, unless it is on the machine MACHINE
 #   ready    on the server: wait until NODE_NAME is Ready and has ADDRESS
 #   remove   take NODE_NAME out of the cluster
+#   look     print how the service SERVICE and its node are: well, down, unregistered, or gone
 #   uninstall
 #
 # Each action makes it so, whatever it finds, and may be run again. K3s's own install.sh does the installing;
@@ -137,7 +138,12 @@ service() {
   local name=$1 unit=/etc/systemd/system/$1.service now
   now=$({ cat "$bin" "$data/install.sh" "$config/config.yaml" "$config/config.yaml.d/machine.yaml" "$config"/*token; } | sha256sum)
   if [[ -f $unit && -f $config/.applied && $(cat "$config/.applied") == "$now" ]]; then
-    systemctl is-active --quiet "$name" || systemctl start --no-block "$name"
+    if ! systemctl is-active --quiet "$name"; then
+      systemctl start --no-block "$name"
+    elif unregistered; then
+      say "the node $NODE_NAME was deleted from the cluster: starting $name again, which registers it"
+      systemctl restart --no-block "$name"
+    fi
     return 0
   fi
   # Its lines go to standard error: standard output is for what the action hands back.
@@ -146,6 +152,25 @@ service() {
   systemctl reset-failed "$name" 2>/dev/null || true # there may be nothing to reset
   systemctl restart --no-block "$name"
   printf '%s' "$now" | write "$config/.applied"
+}
+
+# unregistered says whether the API server answers that there is no such node; a kubelet only registers when it starts.
+unregistered() {
+  local found
+  found=$("$bin" kubectl --kubeconfig "$data/agent/kubelet.kubeconfig" --request-timeout 10s \
+    get node "$NODE_NAME" --ignore-not-found -o name 2>/dev/null) && [[ -z $found ]]
+}
+
+look() {
+  if [[ ! -x $bin || ! -f /etc/systemd/system/$SERVICE.service ]]; then
+    echo gone
+  elif ! systemctl is-active --quiet "$SERVICE"; then
+    echo down
+  elif unregistered; then
+    echo unregistered
+  else
+    echo well
+  fi
 }
 
 # shellcheck disable=SC2329 # wait_for runs it
@@ -220,6 +245,7 @@ main() {
     forget) forget ;;
     ready) ready ;;
     remove) remove ;;
+    look) look ;;
     uninstall) uninstall ;;
     *) die "there is no action $1" ;;
   esac

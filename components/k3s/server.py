@@ -12,6 +12,7 @@ import yaml
 
 from components.k3s import config, script
 from components.k3s.airgap import copies as copies_of
+from components.k3s.presence import K3sPresence
 from components.machines.machine import node_name
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ class K3sServerArgs:
 class K3sServer(pulumi.ComponentResource):
     """A K3s server, which is a control plane and a node.
 
-    Type token ``iot:k3s:K3sServer``. Makes a ``command.remote.Command`` named ``{name}-install`` and, air-gapped, a
-    dynamic resource named ``{name}-files``.
+    Type token ``iot:k3s:K3sServer``. Makes a dynamic resource named ``{name}-presence``, a ``command.remote.Command``
+    named ``{name}-install`` and, air-gapped, a dynamic resource named ``{name}-files``.
 
     Attributes:
         machine: what it runs on.
@@ -53,7 +54,8 @@ class K3sServer(pulumi.ComponentResource):
     def __init__(self, name: str, args: K3sServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:k3s:K3sServer", name, {"machine": args.machine.name}, opts)
         self.machine = machine = args.machine
-        copies = copies_of(f"{name}-files", args.airgap, machine, self, args.timeout)
+        presence = K3sPresence(f"{name}-presence", machine, "k3s", machine.on_it(self))
+        copies = copies_of(f"{name}-files", args.airgap, presence, self, args.timeout)
         values: dict[str, pulumi.Input[str]] = {
             **script.download(),
             "NODE_NAME": node_name(machine.name),
@@ -72,7 +74,7 @@ class K3sServer(pulumi.ComponentResource):
             values,
             machine.on_it(self, *copies),
             undo="uninstall",
-            again=[machine.identity, machine.boots, *(args.airgap.versions if args.airgap else [])],
+            again=[machine.identity, machine.boots, presence.faults, *(args.airgap.versions if args.airgap else [])],
         )
         stdout: pulumi.Output[str] = pulumi.Output.secret(self.installed.stdout)
         answer = stdout.apply(json.loads)

@@ -134,6 +134,17 @@ class VagrantMachine(pulumi.ComponentResource):
         self.boots = self.vm.boots
         self.register_outputs({"identity": self.identity, "boots": self.boots})
 
+    @property
+    def login(self) -> dict[str, pulumi.Input[str]]:
+        """The inputs by which a dynamic resource gets in, see ``ssh.login``; its key is secret."""
+        vm = self.vm
+        return {
+            "address": self.address,
+            "user": vm.user,
+            "private_key": vm.private_key,
+            "host_key": vm.host_key,
+        }
+
     def on_it(self, parent: pulumi.Resource, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
         """Return the options of a resource on the machine, which needs no deleting when the machine goes.
 
@@ -151,6 +162,7 @@ class _Vm(Resource, module="machine", name="Vm"):
     private_key: pulumi.Output[str]
     host_key: pulumi.Output[str]
     boots: pulumi.Output[int]
+    made_on: pulumi.Output[dict[str, str]]
 
     def __init__(self, name: str, args: VagrantMachineArgs, opts: pulumi.ResourceOptions) -> None:
         pinned = (

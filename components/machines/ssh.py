@@ -6,15 +6,15 @@ import os
 import subprocess
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from components.core.errors import LabError
 from components.core.run import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 CONNECT: Final = 10  # seconds
 KEY_TYPE: Final = "ecdsa-sha2-nistp256"
@@ -35,6 +35,11 @@ class Login:
     user: str
     private_key: str
     host_key: str
+
+
+def login(props: Mapping[str, Any]) -> Login:
+    """Return the way into the machine of a dynamic resource, which has ``VagrantMachine.login`` among its inputs."""
+    return Login(**{field.name: props[field.name] for field in fields(Login)})
 
 
 @contextmanager
@@ -67,19 +72,20 @@ def options(key: Path, known_hosts: Path) -> list[str]:
     return ["ssh", "-F", "/dev/null", *(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))]
 
 
-def command(login: Login, line: str, *, timeout: float) -> str:
+def command(login: Login, line: str, *, timeout: float, given: str = "") -> str:
     """Run a shell line on the machine and return what it printed.
 
     Args:
         login: the machine.
         line: for the machine's shell.
         timeout: seconds until it is given up.
+        given: what it reads.
 
     Raises:
         CommandError: it can't be reached, or the line failed or took too long.
     """
     with client(login) as ssh:
-        return run([*ssh, line], timeout=timeout)
+        return run([*ssh, line], timeout=timeout, given=given)
 
 
 def stream(source: list[str], login: Login, line: str, *, timeout: float) -> None:

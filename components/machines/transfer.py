@@ -61,7 +61,7 @@ class TransferProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Bring it, and see that it has arrived."""
-        login = ssh.Login(**{key: props[key] for key in ("address", "user", "private_key", "host_key")})
+        login = ssh.login(props)
         for stream in props["streams"]:
             ssh.stream(stream["source"], login, stream["target"], timeout=props["timeout"])
         try:
@@ -93,10 +93,7 @@ class Transfer(Resource, module="transfer", name="Transfer"):
                 "proof": args.proof,
                 "versions": args.versions,
                 "identity": machine.identity,
-                "address": machine.address,
-                "user": machine.vm.user,
-                "private_key": machine.vm.private_key,
-                "host_key": machine.vm.host_key,
+                **machine.login,
                 "timeout": args.timeout,
             },
             opts,

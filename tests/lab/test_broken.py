@@ -180,6 +180,22 @@ def test_a_node_that_dies_during_an_up_is_made_again(lab: Lab) -> None:
 
 
 @pytest.mark.long
+@fault("world", "Git's container", when="is removed while `make up` makes the cluster", saw="error:", out="make up")
+def test_a_git_server_that_goes_during_an_up_comes_back_with_what_was_pushed(lab: Lab) -> None:
+    pushed = cluster.head(lab)
+    lab.run("k3d", "cluster", "delete", CLUSTER)
+    with going_on(lab, "up") as process:
+        eventually("a node", lambda: NODE in lab.run("docker", "ps").stdout, lambda: "none")
+        lab.run("docker", "rm", "--force", GIT)
+        printed = said(process)
+    assert process.returncode != 0, printed
+    assert "error:" in printed
+    lab.command("up")
+    assert cluster.head(lab) == pushed
+    answers("v1")
+
+
+@pytest.mark.long
 @fault("host", "the node's memory", when="is too little", saw="for want of it", out=by_itself("all is well"))
 def test_a_node_without_memory_is_told_and_gets_well_with_more(lab: Lab) -> None:
     lab.run("docker", "stop", "--time=1", NODE)
@@ -196,7 +212,13 @@ def test_a_node_without_memory_is_told_and_gets_well_with_more(lab: Lab) -> None
 # --- two at once -----------------------------------------------------------------------------------------------------
 
 
-@fault("two", "`make up`", when="beside another one", saw="the stack is currently locked", out="make up")
+@fault(
+    "two",
+    "`make up`",
+    when="beside another one, and `make destroy` beside it",
+    saw="the stack is currently locked",
+    out="make up",
+)
 def test_a_second_up_leaves_the_first_one_alone(lab: Lab) -> None:
     lab.run("k3d", "cluster", "delete", CLUSTER)
     with going_on(lab, "up") as first:

@@ -173,6 +173,36 @@ def test_a_lost_server_is_made_again_and_its_agent_joins_the_new_one(lab: Lab) -
     assert machines.nodes(lab) == BOTH
 
 
+@fault("world", "p1: the agent's node", when="is deleted from the cluster", saw="update", out="pulumi up")
+def test_a_node_that_was_deleted_is_registered_again(lab: Lab) -> None:
+    machines.on(lab, "server", "sudo k3s kubectl delete node testsw")
+    assert "update" in lab.pulumi("preview")
+    lab.pulumi("up", "--skip-preview")
+    assert machines.nodes(lab) == BOTH
+
+
+@pytest.mark.long
+@fault("world", "p1: the agent's K3s", when="is uninstalled by hand", saw="update", out="pulumi up")
+def test_an_agent_that_was_uninstalled_is_installed_again(lab: Lab) -> None:
+    machines.on(lab, "agent", "sudo k3s-agent-uninstall.sh")
+    assert "update" in lab.pulumi("preview")
+    lab.pulumi("up", "--skip-preview")
+    assert machines.nodes(lab) == BOTH
+    assert failures(lab) == []
+
+
+@pytest.mark.long
+@fault("world", "p1: the server's K3s", when="is uninstalled by hand", saw="update", out="pulumi up")
+def test_a_server_that_was_uninstalled_is_installed_again_and_its_agent_joins_the_new_one(lab: Lab) -> None:
+    server, agent = vm(lab, "server-machine-vm"), vm(lab, "agent1-machine-vm")
+    machines.on(lab, "server", "sudo k3s-uninstall.sh")
+    assert "update" in lab.pulumi("preview")
+    lab.pulumi("up", "--skip-preview")
+    assert (vm(lab, "server-machine-vm"), vm(lab, "agent1-machine-vm")) == (server, agent)
+    assert machines.nodes(lab) == BOTH
+    assert failures(lab) == []
+
+
 @fault(
     "killed", "p1: `pulumi up`", when="SIGKILL of every process, while Vagrant makes a machine", saw="", out="pulumi up"
 )

@@ -148,6 +148,15 @@ def test_a_fourth_app_is_one_entry(lab: Lab) -> None:
     assert answers.ask(SERVER, "any-other.org")["app"] == "app3"
 
 
+@pytest.mark.long
+@fault("world", "p2: K3s", when="is uninstalled by hand", saw="update", out="pulumi up")
+def test_k3s_that_was_uninstalled_comes_back_with_everything_in_it(lab: Lab) -> None:
+    machines.on(lab, "server", "sudo k3s-uninstall.sh")
+    assert "update" in lab.pulumi("preview")
+    lab.pulumi("up", "--skip-preview")
+    assert failures(lab) == []
+
+
 @fault("world", "p2: the machine", when="is destroyed by hand", saw="", out="pulumi up")
 def test_a_lost_machine_comes_back_with_everything_on_it(lab: Lab) -> None:
     machines.vagrant(lab, "testS", "destroy", "--force")

@@ -377,16 +377,17 @@ def test_other_ports_lose_no_commit_and_what_is_pushed_to_the_registry_of_this_h
     cluster.answers("v1")
     hosting = lab.get("configmap", "kube-public", "local-registry-hosting")["data"]["localRegistryHosting.v1"]
     assert '"host": "localhost:15000"' in hosting
-    # It is there after a loss, too.
+
+
+@fault("world", "p3: the registry's container", when="is deleted by hand", saw="update", out="pulumi up")
+def test_a_lost_registry_comes_back_with_what_was_pushed(lab: Lab, tmp_path: Path) -> None:
     lab.run("docker", "rm", "--force", cluster.REGISTRY)
     assert "update" in lab.pulumi("preview")
     lab.pulumi("up", "--skip-preview")
     assert answer("http://localhost:15000/v2/team/flask-app/tags/list")[1].strip() == (
         '{"name":"team/flask-app","tags":["v3"]}'
     )
-    again = tmp_path / "again"
-    again.mkdir()
-    change_in_git(lab, again, ["revert", "--no-edit", "HEAD"], "revert")
+    change_in_git(lab, tmp_path, ["revert", "--no-edit", "HEAD"], "revert")
     cluster.answers("v2")
     wait_settled(lab)
 

@@ -41,6 +41,10 @@ RECORDED = {
     "k3d-nodes": (
         "gASVRQAAAAAAAACMF2NvbXBvbmVudHMuY29yZS5keW5hbWljlIwIUHJvdmlkZXKUk5QpgZR9lIwHc3ViamVjdJSMCWszZC1ub2Rlc5RzYi4="
     ),
+    "k3s-presence": (
+        "gASVSAAAAAAAAACMF2NvbXBvbmVudHMuY29yZS5keW5hbWljlIwIUHJvdmlkZXKUk5QpgZR9lIwHc3Vi"
+        "amVjdJSMDGszcy1wcmVzZW5jZZRzYi4="
+    ),
     "random-secret": (
         "gASVSQAAAAAAAACMF2NvbXBvbmVudHMuY29yZS5keW5hbWljlIwIUHJvdmlkZXKUk5QpgZR9lIwHc3Vi"
         "amVjdJSMDXJhbmRvbS1zZWNyZXSUc2Iu"

@@ -23,7 +23,7 @@ def p3(build: Callable[..., graph.Graph]) -> graph.Graph:
 
 
 def line_of(text: str, name: str) -> str:
-    (line,) = [line for line in text.splitlines() if re.search(rf" {name}(\s|$)", line)]
+    (line,) = [line for line in text.splitlines() if re.search(rf" {name}(\s|$)", line.partition("waits for")[0])]
     return line
 
 
