@@ -165,25 +165,29 @@ def inspect(kind: str, name: str) -> dict[str, Any] | None:
     return next((each for each in found if each["Name"].lstrip("/") == name), None)
 
 
-def still_runs(name: str) -> Callable[[LabError], bool]:
-    """Return what tells ``wait.until`` to go on as long as a container runs, which it looks at now and then.
+def still_runs(*names: str) -> Callable[[LabError | None], bool]:
+    """Return what tells ``wait.until`` to go on as long as containers run, which it looks at now and then.
 
     Args:
-        name: of the container.
+        names: of the containers.
 
     Raises:
-        LabError: by what is returned; it does not run.
+        LabError: by what is returned; one does not run.
         UnreachableError: by what is returned; the engine is gone.
     """
     looked = time.monotonic()
 
-    def goes_on(_error: LabError) -> bool:
+    def goes_on(_error: LabError | None) -> bool:
         nonlocal looked
         if time.monotonic() > looked + LOOK:
-            found = inspect("container", name)
-            # Docker starts again what has ended.
-            if not found or found["State"]["Status"] not in {"running", "restarting"}:
-                raise LabError(f"The container {name} does not run any more", fix=f"`docker logs {name}` says why")
+            for name in names:
+                found = inspect("container", name)
+                # Docker starts again what has ended.
+                if not found or found["State"]["Status"] not in {"running", "restarting"}:
+                    raise LabError(
+                        f"The container {name} does not run any more",
+                        fix=f"make up; `docker logs {name}` may say why" if found else "make up",
+                    )
             looked = time.monotonic()
         return True
 

@@ -169,6 +169,7 @@ class GitOpsApp(pulumi.ComponentResource):
             application=name,
             namespace=args.namespace,
             timeout=args.timeout,
+            git=args.repository.container,
             triggers=[made(application), json.dumps([spec, args.image], sort_keys=True)],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[application]),
         )
@@ -259,6 +260,7 @@ def healthy(  # noqa: PLR0913 - what is waited for, where, and how long
     opts: pulumi.ResourceOptions,
     by_hand: bool = False,
     target: Cluster | None = None,
+    git: str,
 ) -> command.local.Command:
     """Wait until an Application is Synced and Healthy.
 
@@ -272,6 +274,7 @@ def healthy(  # noqa: PLR0913 - what is waited for, where, and how long
         opts: the parent, and what comes before.
         by_hand: whether nobody but people syncs it; one of which its cluster has nothing is synced once.
         target: the cluster with its pods; None for the one that it is in itself.
+        git: the container with what it follows, see ``GitRepository``.
     """
     more = pulumi.ResourceOptions(
         deleted_with=cluster.lifetime,
@@ -291,6 +294,9 @@ def healthy(  # noqa: PLR0913 - what is waited for, where, and how long
             "TIMEOUT": str(timeout),
             **({"BY_HAND": "true"} if by_hand else {}),
             **({"APP_KUBECONFIG_TEXT": target.kubeconfig} if target else {}),
+            "CONTAINERS": pulumi.Output.all(*(each.nodes for each in (cluster, target) if each)).apply(
+                lambda nodes: " ".join([*(name for each in nodes for name in each), git]).strip()
+            ),
         },
         triggers=[
             cluster.identity,

@@ -346,6 +346,7 @@ class Environments(pulumi.ComponentResource):
                     *([each.delivery] if each.progressive else []),
                 ],
                 by_hand=each.sync == "manual",
+                git=args.repository.container,
                 target=args.clusters[each.cluster].cluster if each.cluster else None,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[app.healthy]),
             )

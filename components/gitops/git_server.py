@@ -51,6 +51,7 @@ class GitRepository:
         push_username: who may write; empty when Git's own credentials are used.
         push_password: of that user, as a secret, or None.
         ready: what has to exist before it can be read.
+        container: the name of the one with it on this host; empty when it is elsewhere.
     """
 
     url: str
@@ -61,6 +62,7 @@ class GitRepository:
     push_username: str
     push_password: pulumi.Output[str] | None
     ready: list[pulumi.Resource]
+    container: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +158,7 @@ class GitServer(pulumi.ComponentResource):
 
     Attributes:
         passwords: by user, the owner's too; secrets.
+        container: its name.
         push_url: where this host reaches it, without a slash at the end.
         address: where what is on its network reaches it, likewise.
         data: changes when it has lost its data.
@@ -170,6 +173,7 @@ class GitServer(pulumi.ComponentResource):
         self.passwords = {
             user: RandomSecret(f"{name}-{resources.get(user, user)}", own).value for user in (OWNER, *args.users)
         } | dict(args.people)
+        self.container = args.container
         self.push_url, self.address = args.push_url, f"http://{HOST}:{HTTP}"
         self._server = _Server(f"{name}-server", args, self.passwords, own)
         self.data: pulumi.Output[str] = self._server.data
@@ -192,6 +196,7 @@ class GitServer(pulumi.ComponentResource):
             push_username=writer,
             push_password=self.passwords[writer],
             ready=self.ready,
+            container=self.container,
         )
 
 

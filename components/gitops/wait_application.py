@@ -3,8 +3,9 @@
 Environment: KUBECONFIG_TEXT, APPLICATION and NAMESPACE (of the Application), APP_NAMESPACE (of its pods),
 APP_KUBECONFIG_TEXT (of their cluster, when it is another one), TIMEOUT (seconds), BY_HAND (whether people sync it: one
 of which the cluster has nothing is synced to what it was synced to last, or for the first time, and what has come to
-Git since is theirs to sync). When the time is up, or Argo CD says what no waiting puts right, prints the Application's
-conditions, the pods that are not ready and the last events.
+Git since is theirs to sync), CONTAINERS (of this host, without which no waiting helps: nodes and Git). When the time
+is up, or Argo CD says what no waiting puts right, prints the Application's conditions, the pods that are not ready and
+the last events.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from typing import TYPE_CHECKING, Any, Final
 from components.core import kube, names, wait
 from components.core.errors import LabError
 from components.core.run import CommandError, MissingProgramError, run
+from components.docker import container as containers
 from components.gitops import application_status as status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 EVERY: Final = 0.5  # seconds between two looks
@@ -42,7 +45,9 @@ def main() -> None:
         tried = by_hand
         begin = hopeful = told = time.monotonic()
         said, status, fix, why = "", {}, "", f"within {timeout:.0f} s"
+        goes_on = containers.still_runs(*os.environ.get("CONTAINERS", "").split())
         while time.monotonic() < begin + timeout:
+            require(goes_on)
             found = get(kubeconfig, names.APPLICATION, os.environ["NAMESPACE"], os.environ["APPLICATION"])
             status = found["status"]
             current, state = status_of.is_current(found), status_of.summary(status)
@@ -81,6 +86,14 @@ def main() -> None:
             + f"\nFix: {fix or 'what is in Git'}; then run this again. `make status` shows where it is; Argo CD keeps "
             "trying."
         )
+
+
+def require(goes_on: Callable[[None], bool]) -> None:
+    """End the wait when what it needs is gone: a node's container, Git's, or their engine."""
+    try:
+        goes_on(None)
+    except LabError as error:
+        sys.exit(f"The Application {os.environ['APPLICATION']} can't get Synced and Healthy.\n{error}")
 
 
 def look_again(kubeconfig: Path) -> None:

@@ -576,7 +576,7 @@ def _outputs(
             "revision": settings.git.revision,
             "path": settings.git.path,
             "username": repository.push_username,
-            "container": "" if settings.git.url else _git_container(settings),
+            "container": repository.container,
         },
         "gitPassword": repository.push_password or "",
         # With what Argo CD reads it; who asks for it may not be able to.

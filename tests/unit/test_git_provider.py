@@ -199,7 +199,7 @@ def test_a_container_that_has_ended_is_not_waited_for(
     gitea.deaf = 10**6
     docker.is_so("ends")
     monkeypatch.setattr(containers, "LOOK", 0)
-    said = f"^The Git server {NAME} can't be set up. The container {NAME} does not run any more. Fix: `docker logs"
+    said = f"^The Git server {NAME} can't be set up. The container {NAME} does not run any more. Fix: make up; `docker"
     with pytest.raises(LabError, match=said):
         provider.create({**wanted, "timeout": 600})
 

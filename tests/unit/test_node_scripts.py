@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -650,6 +651,41 @@ def test_what_no_waiting_puts_right_is_not_waited_for(
     assert "was not Synced and Healthy and will not be" in message
     assert said in message
     assert fix in message.rpartition("Fix: ")[2]
+
+
+# The engine has the containers of the file `containers`: a name and its state on each line.
+CONTAINERS = """
+states = dict(each.split() for each in (here / 'containers').read_text().splitlines())
+if args[0] == 'info':
+    print(json.dumps({'ID': 'one', 'OSType': 'linux', 'Architecture': 'x86_64'}))
+elif args[-1] not in states:
+    sys.exit('Error: No such container: ' + args[-1])
+else:
+    print(json.dumps([{'Name': '/' + args[-1], 'State': {'Status': states[args[-1]]}}]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ("node running\ngit exited", r"The container git does not run any more.*Fix: make up; `docker logs git`"),
+        ("git running", r"The container node does not run any more.*Fix: make up\.$"),
+        ("node running\ngit restarting", "was not Synced and Healthy within 1 s"),
+    ],
+)
+def test_a_container_without_which_no_waiting_helps_is_looked_at(
+    kubectl: Programs, monkeypatch: pytest.MonkeyPatch, there: str, said: str
+) -> None:
+    kubectl.add("docker", CONTAINERS)
+    is_so(kubectl, "containers", there)
+    is_so(kubectl, "status", "refused")
+    monkeypatch.setattr(wait_application.containers, "LOOK", 0.0)
+    wanted = {"APPLICATION": "flask-app", "NAMESPACE": "argocd", "APP_NAMESPACE": "dev", "TIMEOUT": "1"}
+    for key, value in {**wanted, "KUBECONFIG_TEXT": "the kubeconfig", "CONTAINERS": "node git"}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(SystemExit, match=re.compile(said, re.DOTALL)) as stopped:
+        wait_application.main()
+    assert "flask-app" in str(stopped.value)
 
 
 @pytest.mark.parametrize(
