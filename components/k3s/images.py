@@ -54,7 +54,8 @@ class MachineImage(pulumi.ComponentResource):
                 proof=args.reference.apply(
                     lambda reference: f"{CTR} list --quiet | grep -qxF -e {reference} -e docker.io/{reference}"
                 ),
-                versions=[args.image_id],
+                # In the containerd of a K3s that was uninstalled, nothing is left.
+                versions=[args.image_id, args.server.cluster_id],
                 timeout=args.timeout,
             ),
             machine.on_it(self, args.server.installed),
