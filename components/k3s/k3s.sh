@@ -46,6 +46,8 @@ gave_up() {
   said=$(journalctl -u k3s-agent --since "@$REFUSED_SINCE" --no-pager -o cat 2>/dev/null |
     grep -iE '401 unauthorized|token CA hash does not match|failed to validate token|node password rejected|duplicate hostname' | tail -n 1) || return 0
   systemctl stop k3s-agent
+  [[ $said != *'node password rejected'* && $said != *'duplicate hostname'* ]] ||
+    said+=" (take its node out of the cluster, as with \`kubectl delete node $NODE_NAME\`, and run this again)"
   die "the server refuses this agent: $said"
 }
 
@@ -157,12 +159,12 @@ service() {
 # unregistered says whether the API server answers that there is no such node; a kubelet only registers when it starts.
 unregistered() {
   local found
-  found=$("$bin" kubectl --kubeconfig "$data/agent/kubelet.kubeconfig" --request-timeout 10s \
+  found=$(timeout 10 "$bin" kubectl --kubeconfig "$data/agent/kubelet.kubeconfig" \
     get node "$NODE_NAME" --ignore-not-found -o name 2>/dev/null) && [[ -z $found ]]
 }
 
 look() {
-  if [[ ! -x $bin || ! -f /etc/systemd/system/$SERVICE.service ]]; then
+  if [[ ! -x $bin || ! -f $data/install.sh || ! -f /etc/systemd/system/$SERVICE.service ]]; then
     echo gone
   elif ! systemctl is-active --quiet "$SERVICE"; then
     echo down

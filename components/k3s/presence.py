@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from components.machines.machine import VagrantMachine
 
-WELL: Final = "well"  # what k3s.sh's `look` prints; the other words say what is wrong
+WELL: Final = "well"
 GONE: Final = "gone"
+WRONG: Final = ("down", "unregistered", GONE)  # what k3s.sh's `look` prints besides
 WHOSE: Final = ("identity", "host_key", "service")
 LOOK: Final = 30.0  # seconds
 
@@ -61,9 +62,12 @@ def _look(olds: dict[str, Any], news: dict[str, Any]) -> str:
         return WELL
     asks = script_input({"NODE_NAME": news["node"], "SERVICE": news["service"]})
     try:
-        return ssh.command(ssh.login(olds), "sudo -n bash -s look", timeout=LOOK, given=asks)
+        said = ssh.command(ssh.login(olds), "sudo -n bash -s look", timeout=LOOK, given=asks)
     except CommandError:
         return WELL
+    # A shell may greet who comes in.
+    last = said.rpartition("\n")[2]
+    return last if last in WRONG else WELL
 
 
 class K3sPresence(Resource, module="k3s", name="Presence"):

@@ -49,12 +49,14 @@ class K3sServer(pulumi.ComponentResource):
         agent_token: what agents join with; a secret. It lets nobody in as a server.
         kubeconfig: how this host reaches its cluster; a secret.
         cluster_id: changes when it is another cluster.
+        faults: grows when K3s or its node was not as it should be.
     """
 
     def __init__(self, name: str, args: K3sServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iot:k3s:K3sServer", name, {"machine": args.machine.name}, opts)
         self.machine = machine = args.machine
         presence = K3sPresence(f"{name}-presence", machine, "k3s", machine.on_it(self))
+        self.faults = presence.faults
         copies = copies_of(f"{name}-files", args.airgap, presence, self, args.timeout)
         values: dict[str, pulumi.Input[str]] = {
             **script.download(),

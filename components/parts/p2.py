@@ -76,7 +76,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:  # noqa: ARG001 - 
             default=apps[default],
             address=settings.machines.server_address,
             names_itself=settings.image.reference is None,
-            triggers=[cluster.identity, server.machine.boots, image.reference, image.id or ""],
+            triggers=[cluster.identity, server.machine.boots, server.faults, image.reference, image.id or ""],
             timeout=settings.timeout,
         ),
     )

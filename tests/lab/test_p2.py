@@ -149,10 +149,19 @@ def test_a_fourth_app_is_one_entry(lab: Lab) -> None:
 
 
 @pytest.mark.long
-@fault("world", "p2: K3s", when="is uninstalled by hand", saw="update", out="pulumi up")
+@fault("world", "p2: the node", when="is deleted from the cluster", saw="to update", out="pulumi up")
+def test_a_node_that_was_deleted_is_registered_again(lab: Lab) -> None:
+    machines.on(lab, "server", "sudo k3s kubectl delete node tests")
+    assert "to update" in lab.pulumi("preview")
+    lab.pulumi("up", "--skip-preview")
+    assert failures(lab) == []
+
+
+@pytest.mark.long
+@fault("world", "p2: K3s", when="is uninstalled by hand", saw="to update", out="pulumi up")
 def test_k3s_that_was_uninstalled_comes_back_with_everything_in_it(lab: Lab) -> None:
     machines.on(lab, "server", "sudo k3s-uninstall.sh")
-    assert "update" in lab.pulumi("preview")
+    assert "to update" in lab.pulumi("preview")
     lab.pulumi("up", "--skip-preview")
     assert failures(lab) == []
 

@@ -660,6 +660,8 @@ if args[0] == 'info':
     print(json.dumps({'ID': 'one', 'OSType': 'linux', 'Architecture': 'x86_64'}))
 elif args[-1] not in states:
     sys.exit('Error: No such container: ' + args[-1])
+elif states[args[-1]] == 'busy':
+    sys.exit('Error response from daemon: context deadline exceeded')
 else:
     print(json.dumps([{'Name': '/' + args[-1], 'State': {'Status': states[args[-1]]}}]))
 """
@@ -671,6 +673,7 @@ else:
         ("node running\ngit exited", r"The container git does not run any more.*Fix: make up; `docker logs git`"),
         ("git running", r"The container node does not run any more.*Fix: make up\.$"),
         ("node running\ngit restarting", "was not Synced and Healthy within 1 s"),
+        ("node busy\ngit running", "was not Synced and Healthy within 1 s"),
     ],
 )
 def test_a_container_without_which_no_waiting_helps_is_looked_at(

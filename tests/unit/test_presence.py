@@ -97,3 +97,9 @@ def test_another_machine_is_noted_and_not_asked(
     outs = PresenceProvider().update("it", olds, news(olds, **changed)).outs or {}
     assert (outs["faults"], outs["losses"]) == (0, 0)
     assert machine.called("ssh") == []
+
+
+@pytest.mark.parametrize(("said", "changes"), [("Welcome to Debian\ndown", True), ("bash: look: not found", False)])
+def test_only_what_the_script_says_counts(machine: Programs, olds: dict[str, Any], said: str, *, changes: bool) -> None:
+    found(machine, said)
+    assert PresenceProvider().diff("it", olds, news(olds)).changes is changes
