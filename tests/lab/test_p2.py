@@ -150,7 +150,7 @@ def test_a_fourth_app_is_one_entry(lab: Lab) -> None:
 
 @pytest.mark.long
 @fault("world", "p2: the node", when="is deleted from the cluster", saw="to update", out="pulumi up")
-def test_a_node_that_was_deleted_is_registered_again(lab: Lab) -> None:
+def test_p2s_node_that_was_deleted_is_registered_again(lab: Lab) -> None:
     machines.on(lab, "server", "sudo k3s kubectl delete node tests")
     assert "to update" in lab.pulumi("preview")
     lab.pulumi("up", "--skip-preview")
