@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from components.docker import container as containers
 from components.gitops import wait_application
 
 if TYPE_CHECKING:
@@ -682,7 +683,7 @@ def test_a_container_without_which_no_waiting_helps_is_looked_at(
     kubectl.add("docker", CONTAINERS)
     is_so(kubectl, "containers", there)
     is_so(kubectl, "status", "refused")
-    monkeypatch.setattr(wait_application.containers, "LOOK", 0.0)
+    monkeypatch.setattr(containers, "LOOK", 0.0)
     wanted = {"APPLICATION": "flask-app", "NAMESPACE": "argocd", "APP_NAMESPACE": "dev", "TIMEOUT": "1"}
     for key, value in {**wanted, "KUBECONFIG_TEXT": "the kubeconfig", "CONTAINERS": "node git"}.items():
         monkeypatch.setenv(key, value)
