@@ -181,7 +181,10 @@ def still_runs(*names: str) -> Callable[[LabError | None], bool]:
         nonlocal looked
         if time.monotonic() > looked + LOOK:
             for name in names:
-                found = inspect("container", name)
+                try:
+                    found = inspect("container", name)
+                except CommandError:
+                    continue  # Docker is slow: whether it runs is not known
                 # Docker starts again what has ended.
                 if not found or found["State"]["Status"] not in {"running", "restarting"}:
                     raise LabError(

@@ -89,11 +89,9 @@ def main() -> None:
 
 
 def require(goes_on: Callable[[None], bool]) -> None:
-    """End the wait when what it needs is gone: a node's container, Git's, or their engine; not when Docker is slow."""
+    """End the wait when what it needs is gone: a node's container, Git's, or their engine."""
     try:
         goes_on(None)
-    except CommandError as error:
-        say_once(error.what)
     except LabError as error:
         sys.exit(f"The Application {os.environ['APPLICATION']} can't get Synced and Healthy.\n{error}")
 

@@ -43,8 +43,7 @@ class PresenceProvider(ResourceProvider):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Say whether something is to be done."""
-        changed = any(_olds.get(key) != _news.get(key) for key in WHOSE)
-        return DiffResult(changes=changed or _look(_olds, _news) != WELL)
+        return DiffResult(changes=_is_another(_olds, _news) or _look(_olds, _news) != WELL)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Count what is found."""
@@ -53,12 +52,17 @@ class PresenceProvider(ResourceProvider):
         return UpdateResult(outs={**_news, **counted})
 
 
+def _is_another(olds: dict[str, Any], news: dict[str, Any]) -> bool:
+    """Say whether it is another machine, or one that is about to be changed, of which previews know less."""
+    return any(olds.get(key) != news.get(key) for key in WHOSE)
+
+
 def _look(olds: dict[str, Any], news: dict[str, Any]) -> str:
     """Return what is found on the machine; ``WELL`` where it is another one, elsewhere, or does not answer.
 
     A machine that is another one, or was started again, is a reason of its own to look after K3s.
     """
-    if any(olds.get(key) != news.get(key) for key in WHOSE) or not host.is_here(olds["made_on"]):
+    if _is_another(olds, news) or not host.is_here(olds["made_on"]):
         return WELL
     asks = script_input({"NODE_NAME": news["node"], "SERVICE": news["service"]})
     try:
