@@ -376,14 +376,15 @@ def _outputs(props: dict[str, Any], found: Found) -> dict[str, Any]:
 
 
 def _k3d(arguments: list[str], *, timeout: float) -> str:
-    """Run k3d without the folder that it makes in the user's configuration, and away from the user's kubeconfig.
+    """Run k3d without what it leaves behind among the temporary files and in the user's configuration and kubeconfig.
 
-    It writes that file anew when a cluster goes, also when nothing in it is of that cluster.
+    It writes the kubeconfig anew when a cluster goes, also when nothing in it is of that cluster.
     """
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder) / "kubeconfig"
         kubeconfig.write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
-        return run(["k3d", *arguments], timeout=timeout, env={"XDG_CONFIG_HOME": folder, "KUBECONFIG": str(kubeconfig)})
+        env = {"XDG_CONFIG_HOME": folder, "KUBECONFIG": str(kubeconfig), "TMPDIR": folder}
+        return run(["k3d", *arguments], timeout=timeout, env=env)
 
 
 def _delete(name: str) -> None:

@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run `pulumi destroy` in place of this process; do nothing when there is no such stack."""
+    """Run `pulumi destroy`; do nothing when there is no such stack."""
     wanted = needs.of(args.stack)
     if stack.exists(args.stack):
         local.prepare()
@@ -28,6 +28,6 @@ def run(args: argparse.Namespace) -> int:
         locks.recover(args.stack)
         say(f"pulumi destroy --stack {args.stack}")
         command = ["pulumi", "destroy", "--stack", args.stack, "--yes", "--skip-preview"]
-        stack.become([*command, *stack.QUIET, *args.arguments])
+        return stack.run_pulumi([*command, *stack.QUIET, *args.arguments])
     say(f"the stack {args.stack} was never brought up: nothing to destroy")
     return 0

@@ -17,6 +17,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run `pulumi stack output` in place of this process."""
+    """Run `pulumi stack output`."""
     stack.require(args.stack)
-    stack.become(["pulumi", "stack", "output", "--stack", args.stack, *args.arguments])
+    return stack.run_pulumi(["pulumi", "stack", "output", "--stack", args.stack, *args.arguments])

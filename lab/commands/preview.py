@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.stack:
         needs.fetch(replace(needs.of(args.stack, args.arguments), tools=("pulumi",)))
         stack.ensure(args.stack)
-        stack.become(["pulumi", "preview", "--stack", args.stack, *further])
+        return stack.run_pulumi(["pulumi", "preview", "--stack", args.stack, *further])
     for name in STACKS:
         needs.fetch(replace(needs.of(name), tools=("pulumi",), charts=()))
     codes = {name: from_nothing(name, further) for name in STACKS}

@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run `pulumi refresh` in place of this process."""
+    """Run `pulumi refresh`."""
     wanted = needs.of(args.stack)
     local.prepare()
     stack.require(args.stack)
@@ -26,4 +26,5 @@ def run(args: argparse.Namespace) -> int:
     needs.fetch(wanted)
     locks.recover(args.stack)
     stack.recognise(args.stack)
-    stack.become(["pulumi", "refresh", "--stack", args.stack, "--yes", "--skip-preview", *stack.QUIET, *args.arguments])
+    command = ["pulumi", "refresh", "--stack", args.stack, "--yes", "--skip-preview"]
+    return stack.run_pulumi([*command, *stack.QUIET, *args.arguments])

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from components.core import kube
 from components.core.errors import LabError
@@ -57,40 +57,42 @@ def pulumi(*args: str) -> str:
         raise LabError(f"{' '.join(command)} failed", why=error.said) from error
 
 
-def become(command: list[str]) -> NoReturn:
-    """Replace this process by a tool, so that it gets the terminal and the signals itself.
+def run_pulumi(command: list[str]) -> int:
+    """Run Pulumi for people to watch, and return its exit code.
 
-    An interrupted ``pulumi up`` must be allowed to end in order; a parent that kills it would leave a locked stack.
+    What its plugins leave behind among the temporary files, the cluster's kubeconfig with its key, goes in the end.
     """
-    os.chdir(paths.ROOT)
-    try:
-        os.execvp(command[0], command)
-    except FileNotFoundError as error:
-        raise LabError(f"{command[0]} is not on PATH", fix="make setup") from error
+    with tempfile.TemporaryDirectory() as folder:  # readable by its owner only
+        return _run(command, folder, {})
 
 
 def run_up(command: list[str]) -> int:
-    """Run ``pulumi up`` for people to watch, say where the time went, and return its exit code.
-
-    An interruption from the keyboard reaches it as well, and it ends in order; this process waits for that.
-    """
-    with tempfile.TemporaryDirectory() as folder:  # readable by its owner only
+    """Run ``pulumi up`` likewise, and say where the time went."""
+    with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "events.jsonl"
         begin = time.monotonic()
-        try:
-            process = subprocess.Popen(
-                [*command, f"--event-log={log}"], cwd=paths.ROOT, env=os.environ | {"PULUMI_DEBUG_COMMANDS": "true"}
-            )
-        except FileNotFoundError as error:
-            raise LabError(f"{command[0]} is not on PATH", fix="make setup") from error
-        for number, handler in ((signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, lambda *_: process.terminate())):
-            signal.signal(number, handler)
-        code = process.wait()
+        code = _run([*command, f"--event-log={log}"], folder, {"PULUMI_DEBUG_COMMANDS": "true"})
         lines = times.summary(log.read_text(encoding="utf-8").splitlines()) if log.exists() else []
     if lines:
         say(f"{time.monotonic() - begin:.0f} s, most of them here, side by side:")
     for line in lines:
         say(line)
+    return code
+
+
+def _run(command: list[str], temporary: str, env: dict[str, str]) -> int:
+    """Run Pulumi with a folder for its temporary files.
+
+    An interruption from the keyboard reaches it as well, and it ends in order; this process waits for that.
+    """
+    try:
+        process = subprocess.Popen(command, cwd=paths.ROOT, env=os.environ | env | {"TMPDIR": temporary})
+    except FileNotFoundError as error:
+        raise LabError(f"{command[0]} is not on PATH", fix="make setup") from error
+    # A signal that is ignored would be so in what is run next, too.
+    for number, handler in ((signal.SIGINT, lambda *_: None), (signal.SIGTERM, lambda *_: process.terminate())):
+        signal.signal(number, handler)
+    code = process.wait()
     return code if code >= 0 else 128 - code
 
 

@@ -493,8 +493,11 @@ def bundles(lab: Lab) -> list[Path]:
     return sorted((lab.folder / ".lab" / "backups" / GIT).rglob("*.bundle"))
 
 
-def test_what_was_pushed_outlives_destroy(lab: Lab, before: dict[str, set[str]]) -> None:
+def test_what_was_pushed_outlives_destroy_and_nothing_stays_among_the_temporary_files(
+    lab: Lab, before: dict[str, set[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is lost as a whole here, and has only its volume."""
+    monkeypatch.setitem(lab.env, "TMPDIR", str(tmp_path))
     assert bundles(lab) == []
     said = lab.shell("make destroy")
     (kept,) = bundles(lab)
@@ -502,6 +505,7 @@ def test_what_was_pushed_outlives_destroy(lab: Lab, before: dict[str, set[str]])
     assert cluster.left(before) == {}
     pushed = lab.run("git", "bundle", "list-heads", str(kept), "refs/heads/main").stdout.split()[0]
     lab.shell("make up")
+    assert list(tmp_path.iterdir()) == []
     assert cluster.head(lab) == pushed
     cluster.answers("v2")
 

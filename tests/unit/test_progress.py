@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,21 @@ def test_up_ends_with_it_and_with_pulumis_own_exit_code(
     said = capsys.readouterr().err.splitlines()
     assert said[0].endswith("s, most of them here, side by side:")
     assert said[1].split()[1:3] == ["8", "s"]
+
+
+def test_what_plugins_leave_among_the_temporary_files_goes_in_the_end(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pulumi-kubernetes leaves a kubeconfig, and the cluster's key in it."""
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    programs.add("pulumi", "import tempfile\ntempfile.mkstemp(prefix='kubeconfig')\nsys.exit(4)")
+
+    assert [stack.run_pulumi(["pulumi", "preview"]), stack.run_up(["pulumi", "up"])] == [4, 4]
+    assert not list(tmp_path.rglob("kubeconfig*"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    subprocess.run(["pulumi"], check=False)
+    assert list(tmp_path.rglob("kubeconfig*"))
 
 
 def test_an_interruption_waits_for_pulumi_to_end_in_order(programs: Programs, tmp_path: Path) -> None:
