@@ -136,6 +136,11 @@ class Lab:
         done = self.run("pulumi", command, "--stack", self.stack, "--non-interactive", *yes, *arguments, check=check)
         return done.stdout + done.stderr
 
+    def mend(self, planned: str) -> str:
+        """Have a preview say what is to be mended, and `pulumi up` mend it; return what that one printed."""
+        assert planned in self.pulumi("preview")
+        return self.pulumi("up", "--skip-preview")
+
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of the lab's own commands."""
         return self.run(sys.executable, "-m", "lab", *arguments, check=check)

@@ -151,16 +151,14 @@ def test_another_size_keeps_the_machine_and_the_cluster(lab: Lab) -> None:
 def test_a_halted_machine_fails_the_check_and_is_started_by_the_next_up(lab: Lab) -> None:
     machines.vagrant(lab, "testSW", "halt", "--force")
     assert "testSW: Vagrant runs it" in failures(lab)
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     eventually("every point holds", lambda: holds(lab), lambda: str(failures(lab)))
 
 
 @fault("world", "p1: the agent's machine", when="is destroyed by hand", saw="to replace", out="pulumi up")
 def test_a_machine_destroyed_by_hand_is_made_again_and_joins(lab: Lab) -> None:
     machines.vagrant(lab, "testSW", "destroy", "--force")
-    assert "to replace" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to replace")
     assert machines.nodes(lab) == BOTH
 
 
@@ -176,8 +174,7 @@ def test_a_lost_server_is_made_again_and_its_agent_joins_the_new_one(lab: Lab) -
 @fault("world", "p1: the agent's node", when="is deleted from the cluster", saw="to update", out="pulumi up")
 def test_a_node_that_was_deleted_is_registered_again(lab: Lab) -> None:
     machines.on(lab, "server", "sudo k3s kubectl delete node testsw")
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     assert machines.nodes(lab) == BOTH
 
 
@@ -185,8 +182,7 @@ def test_a_node_that_was_deleted_is_registered_again(lab: Lab) -> None:
 @fault("world", "p1: the agent's K3s", when="is stopped by hand", saw="to update", out="pulumi up")
 def test_an_agent_that_was_stopped_is_started(lab: Lab) -> None:
     machines.on(lab, "agent", "sudo systemctl stop k3s-agent")
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     assert failures(lab) == []
 
 
@@ -194,8 +190,7 @@ def test_an_agent_that_was_stopped_is_started(lab: Lab) -> None:
 @fault("world", "p1: the agent's K3s", when="is uninstalled by hand", saw="to update", out="pulumi up")
 def test_an_agent_that_was_uninstalled_is_installed_again(lab: Lab) -> None:
     machines.on(lab, "agent", "sudo k3s-agent-uninstall.sh")
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     assert machines.nodes(lab) == BOTH
     assert failures(lab) == []
 
@@ -205,8 +200,7 @@ def test_an_agent_that_was_uninstalled_is_installed_again(lab: Lab) -> None:
 def test_a_server_that_was_uninstalled_is_installed_again_and_its_agent_joins_the_new_one(lab: Lab) -> None:
     server, agent = vm(lab, "server-machine-vm"), vm(lab, "agent1-machine-vm")
     machines.on(lab, "server", "sudo k3s-uninstall.sh")
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     assert (vm(lab, "server-machine-vm"), vm(lab, "agent1-machine-vm")) == (server, agent)
     assert machines.nodes(lab) == BOTH
     assert failures(lab) == []

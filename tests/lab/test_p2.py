@@ -152,8 +152,7 @@ def test_a_fourth_app_is_one_entry(lab: Lab) -> None:
 @fault("world", "p2: the node", when="is deleted from the cluster", saw="to update", out="pulumi up")
 def test_p2s_node_that_was_deleted_is_registered_again(lab: Lab) -> None:
     machines.on(lab, "server", "sudo k3s kubectl delete node tests")
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     assert failures(lab) == []
 
 
@@ -161,8 +160,7 @@ def test_p2s_node_that_was_deleted_is_registered_again(lab: Lab) -> None:
 @fault("world", "p2: K3s", when="is uninstalled by hand", saw="to update", out="pulumi up")
 def test_k3s_that_was_uninstalled_comes_back_with_everything_in_it(lab: Lab) -> None:
     machines.on(lab, "server", "sudo k3s-uninstall.sh")
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     assert failures(lab) == []
 
 

@@ -256,8 +256,7 @@ def test_status_says_that_all_is_well_and_check_agrees(lab: Lab) -> None:
 @fault("world", "p3: the node", when="is stopped by hand", saw="to update", out="pulumi up")
 def test_a_cluster_that_is_stopped_is_started(lab: Lab) -> None:
     lab.run("docker", "stop", "--time=1", NODE)
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     cluster.answers("v1")
 
 
@@ -268,8 +267,7 @@ def test_a_cluster_that_was_deleted_behind_pulumis_back_is_rebuilt_by_one_up_in_
     lab.command("release", "v2")
     pushed = cluster.head(lab)
     lab.run("k3d", "cluster", "delete", CLUSTER)
-    assert "to replace" in lab.pulumi("preview")
-    said = lab.pulumi("up", "--skip-preview")
+    said = lab.mend("to replace")
     # The node has kept what it had unpacked.
     assert said.count("images are in 1 nodes, 1 of which had them") >= 2
     cluster.answers("v2")
@@ -327,8 +325,7 @@ def test_a_node_that_was_killed_in_the_middle_of_an_import_is_made_again(lab: La
 def test_a_lost_git_container_comes_back_with_what_was_pushed(lab: Lab) -> None:
     pushed = cluster.head(lab)
     lab.run("docker", "rm", "--force", GIT)
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     assert cluster.head(lab) == pushed
     # Argo CD is told of a push again.
     lab.command("release", "v1")
@@ -346,8 +343,7 @@ def test_a_lost_git_container_comes_back_with_what_was_pushed(lab: Lab) -> None:
 def test_a_lost_volume_of_git_is_filled_anew(lab: Lab) -> None:
     lab.run("docker", "rm", "--force", GIT)
     lab.run("docker", "volume", "rm", GIT)
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     lab.command("release", "v2")
     assert message() == "v2"
 
@@ -380,8 +376,7 @@ def test_other_ports_lose_no_commit_and_what_is_pushed_to_the_registry_of_this_h
     assert '"host": "localhost:15000"' in hosting
     # It is there after a loss, too.
     lab.run("docker", "rm", "--force", cluster.REGISTRY)
-    assert "to update" in lab.pulumi("preview")
-    lab.pulumi("up", "--skip-preview")
+    lab.mend("to update")
     assert answer("http://localhost:15000/v2/team/flask-app/tags/list")[1].strip() == (
         '{"name":"team/flask-app","tags":["v3"]}'
     )
