@@ -179,6 +179,15 @@ def test_a_node_that_was_deleted_is_registered_again(lab: Lab) -> None:
 
 
 @pytest.mark.long
+@fault("world", "p1: the server's node", when="is deleted from the cluster", saw="to update", out="pulumi up")
+def test_a_servers_node_that_was_deleted_is_registered_again(lab: Lab) -> None:
+    machines.on(lab, "server", "sudo k3s kubectl delete node tests")
+    lab.mend("to update")
+    assert machines.nodes(lab) == BOTH
+    assert failures(lab) == []
+
+
+@pytest.mark.long
 @fault("world", "p1: the agent's K3s", when="is stopped by hand", saw="to update", out="pulumi up")
 def test_an_agent_that_was_stopped_is_started(lab: Lab) -> None:
     machines.on(lab, "agent", "sudo systemctl stop k3s-agent")
