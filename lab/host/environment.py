@@ -22,7 +22,7 @@ def environment() -> dict[str, str]:
 
     What the user has set wins: a passphrase, PULUMI_HOME, plugin addresses.
     """
-    env = dict(os.environ)
+    env = _given()
     folders = [str(paths.BIN), str(paths.VENV / "bin")]
     folders += [folder for folder in env.get("PATH", os.defpath).split(os.pathsep) if folder not in folders]
     if (offline := paths.offline()) and str(offline / "bin") not in folders:
@@ -47,8 +47,23 @@ def environment() -> dict[str, str]:
 
 def own_passphrase() -> bool:
     """Tell whether the user has set the passphrase that encrypts the secrets in Pulumi's state."""
-    file = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
-    return "PULUMI_CONFIG_PASSPHRASE" in os.environ or file not in {None, "", str(paths.PASSPHRASE)}
+    given = _given()
+    file = given.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    return "PULUMI_CONFIG_PASSPHRASE" in given or file not in {None, "", str(paths.PASSPHRASE)}
+
+
+def _given() -> dict[str, str]:
+    """Return this process's environment without what ``activate`` has set for another folder, whose things those are.
+
+    That folder may also be this one, before it was moved.
+    """
+    given = dict(os.environ)
+    other = given.get(ROOT, "")
+    if other and other != str(paths.ROOT):
+        for name, path in (("PULUMI_CONFIG_PASSPHRASE_FILE", paths.PASSPHRASE), ("PULUMI_HOME", paths.PULUMI_HOME)):
+            if given.get(name) == f"{other}/{paths.LAB.name}/{path.name}":
+                del given[name]
+    return given
 
 
 def ensure_passphrase() -> bool:

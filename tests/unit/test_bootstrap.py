@@ -298,6 +298,18 @@ def test_activate_leaves_what_the_user_has_set(active: Path, shell: str) -> None
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_activate_takes_nothing_from_another_copy_that_was_activated_before(active: Path, shell: str) -> None:
+    """Its state would be encrypted with a passphrase that the other copy's `make clean` removes."""
+    other = activated(shell, active) | {"IOT_ROOT": "/other"}
+    theirs = {key: value.replace(str(active), "/other") for key, value in other.items() if key.startswith("PULUMI_")}
+    env = activated(shell, active, IOT_ROOT="/other", **theirs)
+    assert theirs["PULUMI_CONFIG_PASSPHRASE_FILE"] == "/other/.lab/passphrase"
+    assert env["PULUMI_CONFIG_PASSPHRASE_FILE"] == f"{active}/.lab/passphrase"
+    assert env["PULUMI_HOME"] == f"{active}/.lab/pulumi"
+    assert activated(shell, active, IOT_ROOT="/other", PULUMI_HOME="/mine")["PULUMI_HOME"] == "/mine"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [

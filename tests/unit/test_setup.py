@@ -119,6 +119,19 @@ def test_a_passphrase_of_the_users_wins(project: Path, name: str, value: str, mo
     assert env.get("PULUMI_CONFIG_PASSPHRASE_FILE") != str(paths.PASSPHRASE)
 
 
+def test_what_another_copy_was_activated_with_is_not_the_users(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IOT_ROOT", "/other")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", "/other/.lab/passphrase")
+    monkeypatch.setenv("PULUMI_HOME", "/other/.lab/pulumi")
+    local.prepare()
+    assert paths.PASSPHRASE.exists()
+    env = environment.environment()
+    assert env["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(paths.PASSPHRASE)
+    assert env["PULUMI_HOME"] == str(paths.PULUMI_HOME)
+    monkeypatch.setenv("PULUMI_HOME", "/mine")
+    assert environment.environment()["PULUMI_HOME"] == "/mine"
+
+
 def test_a_state_whose_passphrase_is_gone_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bring_up("p3")
     # As every command begins.
