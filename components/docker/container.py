@@ -318,13 +318,20 @@ def remove(wanted: ContainerSpec) -> None:
 
     A volume that outlives its container stays.
     """
-    if (labels("container", wanted.name) or {}).get(STACK_LABEL) == wanted.stack:
-        engine.ask("container", "stop", f"--time={END}", wanted.name)
+    if stop(wanted):
         # What the image declares as a volume, and we do not use, goes with it.
         engine.ask("container", "rm", "--force", "--volumes", wanted.name)
     if not wanted.keeps and (labels("volume", wanted.name) or {}).get(STACK_LABEL) == wanted.stack:
         engine.ask("volume", "rm", wanted.name)
     leave_network(wanted.network, wanted.stack)
+
+
+def stop(wanted: ContainerSpec) -> bool:
+    """Stop the container, and tell whether there is one that is the stack's."""
+    ours = (labels("container", wanted.name) or {}).get(STACK_LABEL) == wanted.stack
+    if ours:
+        engine.ask("container", "stop", f"--time={END}", wanted.name)
+    return ours
 
 
 def inside(wanted: ContainerSpec, script: str, *, timeout: float, into: Path | None = None) -> str:

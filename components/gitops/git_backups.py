@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     # Runs a shell script beside the repositories, and returns what it printed, or writes that into a file.
     Shell = Callable[[str, Path | None], str]
@@ -20,30 +20,42 @@ if TYPE_CHECKING:
 FOLDER: Final = Path(__file__).resolve().parents[2] / ".lab" / "backups"
 REPOSITORIES: Final = "/var/lib/gitea/git/repositories"
 FIRST_COMMITTER: Final = "iot@localhost.localdomain"  # of the first commit, which is ours
-# Prints OWNER/REPOSITORY and the digest of every repository with a commit other than our first one.
-LIST: Final = f"""
-cd {REPOSITORIES} || exit 0
+# Prints OWNER/REPOSITORY and the digest of every repository with a commit; of those that are named, with one other than
+# our first one.
+LIST: Final = """
+cd {repositories} || exit 0
 for each in */*.git; do
   [ -d "$each" ] || continue
-  git -C "$each" log --branches --tags --format='%P %ce' | grep -qvx ' {FIRST_COMMITTER}' || continue
+  name=${{each%.git}}
+  commits=$(git -C "$each" log --branches --tags --format='%P %ce' 2>&1) || {{
+    echo "the repository $name can't be read: $commits" >&2
+    exit 1
+  }}
+  case " {ours} " in
+  *" $name "*) ! printf %s "$commits" | grep -qvx ' {first}' || commits=theirs ;;
+  *) commits=${{commits:+theirs}} ;;
+  esac
+  [ "$commits" = theirs ] || continue
   refs=$(git -C "$each" for-each-ref refs/heads refs/tags --format='%(objectname) %(refname)')
-  echo "${{each%.git}} $(printf '%s' "$refs" | sha256sum | cut -c1-12)"
+  echo "$name $(printf '%s' "$refs" | sha256sum | cut -c1-12)"
 done
 """
 
 
-def write(server: str, shell: Shell) -> list[Path]:
+def write(server: str, ours: Iterable[str], shell: Shell) -> list[Path]:
     """Write a bundle of every repository with commits of its users, and return where they are.
 
     Args:
         server: the name of the Git server's container.
+        ours: OWNER/REPOSITORY of those that begin with a commit of ours.
         shell: a shell beside the repositories.
 
     Raises:
-        LabError: one can't be written; nothing may be removed then.
+        LabError: one can't be read or written; nothing may be removed then.
     """
     written = []
-    for line in shell(LIST, None).splitlines():
+    asked = LIST.format(repositories=REPOSITORIES, ours=" ".join(ours), first=FIRST_COMMITTER)
+    for line in shell(asked, None).splitlines():
         name, digest = line.rsplit(" ", 1)
         folder = FOLDER / server / name
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

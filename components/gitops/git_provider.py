@@ -19,7 +19,7 @@ from components.gitops import git_backups, gitea
 from components.gitops.git_content import KEPT, Content
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from components.docker.container import ContainerSpec
@@ -62,7 +62,8 @@ class GitServerProvider(ContainerProvider):
         """
         wanted = container_provider.here(_props)
         if (containers.labels("volume", wanted.name) or {}).get(containers.STACK_LABEL) == wanted.stack:
-            for path in _back_up(wanted):
+            containers.stop(wanted)  # what is pushed while it is saved would be lost
+            for path in _back_up(wanted, _props.get("repositories", ())):
                 print(f"kept what was pushed to Git: {path.relative_to(git_backups.FOLDER.parents[1])}", flush=True)
         containers.remove(wanted)
 
@@ -176,15 +177,17 @@ def _followed(files: Mapping[str, str], kept: str) -> dict[str, tuple[str, str]]
     return found
 
 
-def _back_up(wanted: ContainerSpec) -> list[Path]:
+def _back_up(wanted: ContainerSpec, repositories: Iterable[str]) -> list[Path]:
+    ours = [f"{gitea.OWNER}/{name}" for name in repositories]
     try:
         return git_backups.write(
-            wanted.name, lambda script, into: containers.inside(wanted, script, timeout=BACKUP, into=into)
+            wanted.name, ours, lambda script, into: containers.inside(wanted, script, timeout=BACKUP, into=into)
         )
     except (CommandError, OSError) as error:
         raise LabError(
             f"What was pushed to the Git server {wanted.name} can't be saved, so that it is not removed",
             why=str(error),
-            fix="see whether the disk has room, and run again; when it is worth nothing, `docker rm --force "
+            fix="see whether the disk has room, and run again (`make up` starts the server, from which everything can "
+            "be cloned); when it is worth nothing, `docker rm --force "
             f"{wanted.name}; docker volume rm {wanted.name}`",
         ) from error

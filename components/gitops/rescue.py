@@ -32,7 +32,7 @@ def from_node(node: str, server: str) -> None:
 
     try:
         if run([*kubectl, "get", "deployments", "--output=name"], timeout=TIMEOUT):
-            git_backups.write(server, shell)
+            git_backups.write(server, ["iot/iot"], shell)
     except CommandError as error:
         raise LabError(
             f"The cluster of {node} is to be replaced, and what was pushed to the Git server in it can't be saved",

@@ -32,6 +32,7 @@ CLUSTER_LABEL: Final = "k3d.cluster"
 STACK_LABEL: Final = containers.STACK_LABEL
 CONFIG_LABEL: Final = containers.CONFIG_LABEL
 ID_LABEL: Final = "iot.id"
+NETWORK_LABEL: Final = "k3d.cluster.network"  # its name
 # Where K3s looks for archives of images when it starts: https://docs.k3s.io/installation/airgap
 IMAGES_FOLDER: Final = "/var/lib/rancher/k3s/agent/images"
 DELETE: Final = 120.0  # seconds

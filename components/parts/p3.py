@@ -25,7 +25,7 @@ from components.gitops.sealed_secrets import Sealing, SealingKeys
 from components.k3d import preflight, registry
 from components.k3d.cluster import K3dCluster, K3dClusterArgs
 from components.k3d.node_images import NodeImages, NodeImagesArgs
-from components.k3d.provider import Found
+from components.k3d.provider import NETWORK_LABEL, Found
 from components.k3d.registry import Registry, RegistryArgs
 from components.monitoring.grafana import Grafana, GrafanaArgs
 from components.monitoring.monitoring import Monitoring, MonitoringArgs, WatchedCluster
@@ -439,7 +439,8 @@ def _repository(
     wanted, container = settings.cluster, _git_container(settings)
     if not is_dry_run() and not containers.inspect("container", container):
         found = Found(wanted.name)
-        if found.belongs_to(settings.stack) and found.servers:
+        # Where Git stands beside the cluster, its network has the cluster's name.
+        if found.belongs_to(settings.stack) and found.servers and found.label(NETWORK_LABEL) != wanted.name:
             rescue.from_node(found.servers[0], container)
     server = GitServer(
         "gitea",

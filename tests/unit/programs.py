@@ -125,7 +125,10 @@ elif args[:2] == ['container', 'inspect']:
 elif args[:2] == ['container', 'rm']:
     path.write_text(json.dumps([each for each in found if each['Name'] != '/' + args[-1]]))
 elif args[:2] == ['container', 'stop']:
-    pass
+    for each in found:
+        if each['Name'] == '/' + args[-1]:
+            each['State']['Status'] = 'exited'
+    path.write_text(json.dumps(found))
 elif args[:2] == ['run', '--detach']:
     if (here / 'refuses').exists():
         fail('Bind for 127.0.0.1:30003 failed: port is already allocated')

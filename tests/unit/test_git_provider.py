@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from components.core.errors import LabError
+from components.core.run import CommandError
 from components.docker import container as containers
 from components.docker.engine import UnreachableError
 from components.gitops import git_backups, git_provider, rescue
@@ -428,6 +432,61 @@ def test_what_users_have_pushed_is_kept_before_it_goes(
     assert git_backups.kept(git_backups.FOLDER)[0].read_text(encoding="utf-8") == "PACK"
     assert git_backups.kept(git_backups.FOLDER)[0].stat().st_mode & 0o077 == 0
     assert capsys.readouterr().out.count("kept what was pushed to Git: .lab/backups/iot-cluster-git/") == 2
+
+
+def test_nothing_is_pushed_any_more_when_it_is_saved(docker: Engine, made: Wanted) -> None:
+    provider.delete("it", made)
+    stopped = next(number for number, call in enumerate(docker.calls) if call.startswith("docker container stop"))
+    after = docker.calls[stopped:]
+
+    assert [call for call in after if "--entrypoint=/bin/sh" in call]
+    assert not [call for call in after if call.startswith("docker exec")]
+
+
+def repository(path: Path, *commits: str) -> None:
+    """Make a bare repository with commits by these addresses."""
+    path.mkdir(parents=True)
+    REAL(["git", "init", "--quiet", "--bare", str(path)], check=True)
+    tree = REAL(["git", "-C", str(path), "mktree"], input="", capture_output=True, text=True, check=True).stdout.strip()
+    parent: list[str] = []
+    for email in commits:
+        who = {f"GIT_{each}_{what}": email for each in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        command = ["git", "-C", str(path), "commit-tree", tree, "-m", "it", *parent]
+        made = REAL(command, env={**os.environ, **who}, capture_output=True, text=True, check=True).stdout.strip()
+        REAL(["git", "-C", str(path), "update-ref", "refs/heads/main", made], check=True)
+        parent = ["-p", made]
+
+
+def test_all_that_users_have_made_is_kept_and_what_can_not_be_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git_backups, "FOLDER", tmp_path / "backups")
+    monkeypatch.setattr(git_backups, "REPOSITORIES", str(tmp_path / "there"))
+    ours, theirs = git_backups.FIRST_COMMITTER, "me@localhost"
+    for name, commits in {
+        "iot/begun": [ours],
+        "iot/changed": [ours, ours],  # by the owner, in Git's page
+        "iot/empty": [],
+        "iot/iot": [ours, theirs],
+        "iot/of their own": [ours],  # the owner's, in Git's page
+        "me/app": [theirs],
+    }.items():
+        repository(tmp_path / "there" / f"{name}.git", *commits)
+
+    def shell(script: str, into: Path | None) -> str:
+        with into.open("w") if into else nullcontext(subprocess.PIPE) as out:
+            done = REAL(["sh", "-s"], input=script, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise CommandError(done.stderr)
+        return done.stdout or ""
+
+    mine = ["iot/begun", "iot/changed", "iot/empty", "iot/iot"]
+    written = git_backups.write(NAME, mine, shell)
+    kept = ["iot/changed", "iot/iot", "iot/of their own", "me/app"]
+    assert [path.parent.relative_to(git_backups.FOLDER / NAME).as_posix() for path in written] == kept
+    (tmp_path / "there/iot/begun.git/refs/heads/main").write_text("0" * 39 + "1\n", encoding="utf-8")
+    with pytest.raises(CommandError, match=r"the repository iot/begun can't be read: .*bad object"):
+        git_backups.write(NAME, mine, shell)
 
 
 def test_one_that_was_only_begun_leaves_no_backup(docker: Engine, made: Wanted) -> None:
