@@ -44,17 +44,27 @@ def run(args: argparse.Namespace) -> int:
             why="its secrets are encrypted with .lab/passphrase",
             fix=f"set PULUMI_BACKEND_URL to where it is, or remove the line `{local.SALT}` when it is gone",
         )
-    if made := _made_by_users():
-        for path in made:
-            say(f"{path.relative_to(paths.ROOT)} is yours")
+    kept = _volumes(containers.KEPT_LABEL)
+    if made := [
+        *(str(path.relative_to(paths.ROOT)) for path in _made_by_users()),
+        *(f"the volume {it}" for it in kept),
+    ]:
+        for each in made:
+            say(f"{each} is yours")
         if not args.discard and not ask("remove that, too?"):
             raise LabError(
-                f"nothing is removed: {', '.join(str(path.relative_to(paths.ROOT)) for path in made)}",
+                f"nothing is removed: {', '.join(made)}",
                 why="what you have pushed or cloned is there",
                 fix='move it away, or make clean ARGS="--discard"',
             )
-    _remove_volumes()
     local.forget_salts()
+    for name in [*kept, *_volumes(volumes.LABEL)]:
+        try:
+            volumes.drop({name})
+        except LabError as error:
+            say(f"the volume {name} is left: {error.what}")
+        else:
+            say(f"removed the volume {name}")
     for folder in (paths.LAB, paths.VENV):
         if folder.exists():
             shutil.rmtree(folder)
@@ -62,17 +72,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _remove_volumes() -> None:
-    """Remove the volumes that outlive a cluster: what its nodes have unpacked, and its registry."""
-    ours = f"{containers.PROJECT_LABEL}={paths.ROOT}"
+def _volumes(label: str) -> list[str]:
+    """Return the volumes that outlive a cluster: with what its nodes have unpacked, or its registry's."""
     try:
-        names = [name for label in (volumes.LABEL, containers.KEPT_LABEL) for name in containers.volumes(label, ours)]
-        volumes.drop(set(names))
+        return containers.volumes(label, f"{containers.PROJECT_LABEL}={paths.ROOT}")
     except LabError as error:
-        say(f"volumes with images may be left (`docker volume ls --filter label={volumes.LABEL}`): {error.what}")
-        return
-    for name in names:
-        say(f"removed the volume {name}")
+        say(f"volumes may be left (`docker volume ls --filter label={label}`): {error.what}")
+        return []
 
 
 def _made_by_users() -> list[Path]:

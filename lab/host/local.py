@@ -145,13 +145,13 @@ def forget_salts() -> None:
     Raises:
         LabError: one of them has encrypted values, which only that passphrase can read.
     """
-    for path in salted():
-        text = path.read_text(encoding="utf-8")
-        if has_secrets(text):
-            raise LabError(
-                f"{path.name} has values that only the passphrase in .lab/passphrase can read",
-                fix=f"keep that passphrase, or remove the values (`secure:`) from {path.name}",
-            )
+    texts = {path: path.read_text(encoding="utf-8") for path in salted()}
+    if secret := [path.name for path, text in texts.items() if has_secrets(text)]:
+        raise LabError(
+            f"{', '.join(secret)} has values that only the passphrase in .lab/passphrase can read",
+            fix=f"keep that passphrase, or remove the values (`secure:`) from {', '.join(secret)}",
+        )
+    for path, text in texts.items():
         path.write_text(without_salt(text), encoding="utf-8")
 
 

@@ -412,6 +412,40 @@ def test_clean_removes_nothing_of_a_user_without_a_yes(
     assert " is yours" in capsys.readouterr().err
 
 
+def test_clean_asks_before_it_removes_what_was_pushed_to_a_registry(
+    project: Path, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CI's images are nowhere else, and what is kept of Git names them."""
+    listed = "case $* in *iot.kept*) echo iot-cluster-registry ;; *iot.images*) echo unpacked ;; esac"
+    write_command(path, "docker", f'#!/bin/sh\necho "$@" >>{path}/asked\n{listed}\n')
+    (project / "Pulumi.p1.yaml").write_text(STACK_FILE, encoding="utf-8")
+    with pytest.raises(LabError, match=r"^nothing is removed: the volume iot-cluster-registry\."):
+        clean.run(arguments())
+    assert "volume rm" not in (path / "asked").read_text(encoding="utf-8")
+    args = arguments()
+    args.discard = True
+    assert clean.run(args) == 0
+    said = capsys.readouterr().err
+    assert "the volume iot-cluster-registry is yours" in said
+    assert [line for line in said.splitlines() if line.startswith("lab: removed the volume")] == [
+        "lab: removed the volume iot-cluster-registry",
+        "lab: removed the volume unpacked",
+    ]
+
+
+def test_clean_removes_nothing_while_a_stacks_file_needs_the_passphrase(project: Path, path: Path) -> None:
+    local.prepare()
+    bring_up("p1")
+    write_command(path, "docker", f'#!/bin/sh\necho "$@" >>{path}/asked\necho unpacked\n')
+    (project / "Pulumi.p1.yaml").write_text(STACK_FILE + SALT + "  iot:x:\n    secure: v1:a\n", encoding="utf-8")
+    args = arguments()
+    args.discard = True
+    with pytest.raises(LabError, match=r"^Pulumi\.p1\.yaml has values that only the passphrase"):
+        clean.run(args)
+    assert "volume rm" not in (path / "asked").read_text(encoding="utf-8")
+    assert paths.PASSPHRASE.exists()
+
+
 def test_clean_twice_is_fine(project: Path) -> None:
     assert clean.run(arguments()) == 0
     assert clean.run(arguments()) == 0
