@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, cast
 
 from components.core.errors import LabError
 from lab.host.environment import environment
@@ -70,11 +70,20 @@ def main(argv: Sequence[str]) -> int:
     return report(module, parser.parse_args(rest))
 
 
+def _end(number: int, _frame: object) -> NoReturn:
+    """End as a signal asks for, but in order."""
+    sys.exit(128 + number)
+
+
 def report(module: Command, args: argparse.Namespace) -> int:
     """Run a command; print an error that is meant for the user as one message instead of a traceback."""
     # From here on there may be something to tidy up: lab/interrupt.pth has it end at once until now.
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # When the terminal is closed, a key or a kubeconfig may be among the temporary files.
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     try:
         return module.run(args)
     except KeyboardInterrupt:

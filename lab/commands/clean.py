@@ -45,31 +45,34 @@ def run(args: argparse.Namespace) -> int:
             fix=f"set PULUMI_BACKEND_URL to where it is, or remove the line `{local.SALT}` when it is gone",
         )
     kept = _volumes(containers.KEPT_LABEL)
-    if made := [
-        *(str(path.relative_to(paths.ROOT)) for path in _made_by_users()),
-        *(f"the volume {it}" for it in kept),
-    ]:
-        for each in made:
-            say(f"{each} is yours")
-        if not args.discard and not ask("remove that, too?"):
-            raise LabError(
-                f"nothing is removed: {', '.join(made)}",
-                why="what you have pushed or cloned is there",
-                fix='move it away, or make clean ARGS="--discard"',
-            )
+    _confirm(
+        [*(str(path.relative_to(paths.ROOT)) for path in _made_by_users()), *(f"the volume {name}" for name in kept)],
+        discard=args.discard,
+    )
     local.forget_salts()
     for name in [*kept, *_volumes(volumes.LABEL)]:
-        try:
-            volumes.drop({name})
-        except LabError as error:
-            say(f"the volume {name} is left: {error.what}")
-        else:
-            say(f"removed the volume {name}")
+        _drop(name)
     for folder in (paths.LAB, paths.VENV):
         if folder.exists():
             shutil.rmtree(folder)
             say(f"removed {folder.relative_to(paths.ROOT)}")
     return 0
+
+
+def _confirm(made: list[str], *, discard: bool) -> None:
+    """Say what users have made, and ask whether it is to go.
+
+    Raises:
+        LabError: it is not.
+    """
+    for each in made:
+        say(f"{each} is yours")
+    if made and not discard and not ask("remove that, too?"):
+        raise LabError(
+            f"nothing is removed: {', '.join(made)}",
+            why="what you have pushed or cloned is there",
+            fix='move it away, or make clean ARGS="--discard"',
+        )
 
 
 def _volumes(label: str) -> list[str]:
@@ -79,6 +82,15 @@ def _volumes(label: str) -> list[str]:
     except LabError as error:
         say(f"volumes may be left (`docker volume ls --filter label={label}`): {error.what}")
         return []
+
+
+def _drop(name: str) -> None:
+    try:
+        volumes.drop({name})
+    except LabError as error:
+        say(f"the volume {name} is left: {error.what}")
+    else:
+        say(f"removed the volume {name}")
 
 
 def _made_by_users() -> list[Path]:

@@ -90,8 +90,10 @@ def _run(command: list[str], temporary: str, env: dict[str, str]) -> int:
     except FileNotFoundError as error:
         raise LabError(f"{command[0]} is not on PATH", fix="make setup") from error
     # A signal that is ignored would be so in what is run next, too.
-    for number, handler in ((signal.SIGINT, lambda *_: None), (signal.SIGTERM, lambda *_: process.terminate())):
-        signal.signal(number, handler)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as with nohup
+            signal.signal(number, lambda *_: process.terminate())
     code = process.wait()
     return code if code >= 0 else 128 - code
 

@@ -74,14 +74,15 @@ def test_ctrl_c_while_a_command_is_imported_has_no_traceback(tmp_path: Path) -> 
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
-def test_a_command_that_was_interrupted_has_tidied_up() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_was_interrupted_has_tidied_up(number: signal.Signals) -> None:
     code = (
         "import runpy, signal, sys, types\n"
         "command = types.ModuleType('lab.commands.doctor', 'Wait.')\n"
         "command.arguments = lambda parser: None\n"
         "def run(args):\n"
         "    try:\n"
-        "        signal.raise_signal(signal.SIGINT)\n"
+        f"        signal.raise_signal({int(number)})\n"
         "    finally:\n"
         "        print('tidied up')\n"
         "command.run = run\n"
@@ -93,7 +94,7 @@ def test_a_command_that_was_interrupted_has_tidied_up() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "tidied up\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "tidied up\n", "")
 
 
 def test_an_error_for_the_user_has_no_traceback() -> None:
