@@ -8,7 +8,7 @@ import pulumi
 
 from components import parts
 from components.core import project
-from components.core.errors import LabError
+from components.core.errors import LabError, said_of
 
 # When a resource fails, the engine interrupts this program. The error is the resource's: Python's own report of the
 # interruption would bury it under a traceback.
@@ -22,5 +22,5 @@ try:
     for name, value in parts.deploy(settings, root).items():
         pulumi.export(name, value)
 except LabError as error:
-    pulumi.log.error(str(error))
+    pulumi.log.error(said_of(pulumi.get_stack(), str(error)))
     sys.exit(SAID)

@@ -8,12 +8,16 @@ class and the subjects below keep their names; where a subject's implementation 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
-from components.core.errors import other_version
+from components.core.errors import LabError, other_version, said_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 IMPLEMENTATIONS: Final = {
     "ci-runner": "components.platform.runner_provider:RunnerProvider",
@@ -28,6 +32,16 @@ IMPLEMENTATIONS: Final = {
     "transfer": "components.machines.transfer:TransferProvider",
     "vagrant-machine": "components.machines.provider:VagrantMachineProvider",
 }
+
+
+@contextmanager
+def _of_its_stack(props: Mapping[str, Any]) -> Iterator[None]:
+    """Have an error name the stack in the commands that it tells of, where the resource knows its stack."""
+    try:
+        yield
+    except LabError as error:
+        error.fix = said_of(props["stack"], error.fix) if "stack" in props else error.fix
+        raise
 
 
 class Provider(ResourceProvider):
@@ -46,23 +60,28 @@ class Provider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Let the implementation create the resource."""
-        return self._implementation().create(props)
+        with _of_its_stack(props):
+            return self._implementation().create(props)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Let the implementation compare."""
-        return self._implementation().diff(_id, _olds, _news)
+        with _of_its_stack(_news):
+            return self._implementation().diff(_id, _olds, _news)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Let the implementation update the resource."""
-        return self._implementation().update(_id, _olds, _news)
+        with _of_its_stack(_news):
+            return self._implementation().update(_id, _olds, _news)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Let the implementation look."""
-        return self._implementation().read(id_, props)
+        with _of_its_stack(props):
+            return self._implementation().read(id_, props)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Let the implementation delete the resource."""
-        self._implementation().delete(_id, _props)
+        with _of_its_stack(_props):
+            self._implementation().delete(_id, _props)
 
     def _implementation(self) -> ResourceProvider:
         if self.subject not in IMPLEMENTATIONS:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import yaml
+
+
+CONFIG: Final = re.compile(r"pulumi config (?:set|rm)(?! --stack)")
 
 
 class LabError(Exception):
@@ -33,6 +37,11 @@ class LabError(Exception):
         if self.fix:
             parts.append(f"Fix: {self.fix}")
         return ". ".join(part.rstrip(".") for part in parts) + "."
+
+
+def said_of(stack: str, text: str) -> str:
+    """Return what an error says, with the commands in it for a stack: Pulumi takes the one that was made last."""
+    return CONFIG.sub(rf"\g<0> --stack {stack}", text)
 
 
 def all_of(problems: Sequence[LabError]) -> LabError:

@@ -119,7 +119,9 @@ def require(stack: str) -> None:
 def ensure(stack: str) -> None:
     """Create a stack unless it exists."""
     if not exists(stack):
-        pulumi("stack", "init", "--secrets-provider", "passphrase", "--stack", stack)
+        # A `pulumi destroy` that names no stack goes on being about the first one.
+        other = ["--no-select"] if local.states() else []
+        pulumi("stack", "init", *other, "--secrets-provider", "passphrase", "--stack", stack)
         local.settle(stack)
 
 

@@ -115,7 +115,7 @@ def error_of(project: Project, stack: str) -> str:
         ("appNodePort", "8888", ["iot:appNodePort is '8888'", "from 30000 to 32767"]),
         ("argocdChart", "charts/none.tgz", ["iot:argocdChart is 'charts/none.tgz'", "there is none at"]),
         ("appPort", "8888", ["There is no setting iot:appPort", "did you mean iot:appPorts?"]),
-        ("gitPassword", SECRET, ["iot:gitPassword is '(hidden)'", "pulumi config set --secret iot:gitPassword"]),
+        ("gitPassword", SECRET, ["iot:gitPassword is '(hidden)'", "config set --stack p3 --secret iot:gitPassword"]),
     ],
 )
 def test_a_mistake_is_one_line_without_a_traceback(p3: Project, key: str, value: str, words: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dill  # type: ignore[import-untyped]
 import pytest
-from pulumi.dynamic import ResourceProvider
+from pulumi.dynamic import CreateResult, ResourceProvider
 
 from components.core import dynamic
 from components.core.errors import LabError
@@ -137,3 +137,23 @@ def test_nothing_plans_or_empties_a_secret() -> None:
     provider = RandomSecretProvider()
     assert provider.diff("made", KEPT, {"bytes": 48.0}).changes is False
     assert provider.update("made", KEPT, {"bytes": 48.0, "value": None, "bcrypt": None}).outs == KEPT | {"bytes": 48.0}
+
+
+def test_an_error_names_the_stack_in_the_commands_that_it_tells_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it, they would be about the stack that was made last."""
+    told = "`pulumi config set --secret iot:a B`, pulumi config rm iot:c, or pulumi config set --stack p1 iot:d e"
+
+    class Refusing(ResourceProvider):
+        def create(self, props: dict[str, object]) -> CreateResult:
+            raise LabError(f"no {sorted(props)}", fix=told)
+
+    monkeypatch.setattr(dynamic.Provider, "_implementation", lambda _self: Refusing())
+    with pytest.raises(LabError) as caught:
+        dynamic.Provider("container").create({"stack": "platform"})
+    assert caught.value.fix == (
+        "`pulumi config set --stack platform --secret iot:a B`, pulumi config rm --stack platform iot:c, "
+        "or pulumi config set --stack p1 iot:d e"
+    )
+    with pytest.raises(LabError) as caught:
+        dynamic.Provider("transfer").create({})
+    assert caught.value.fix == told
