@@ -28,6 +28,7 @@ TYPED_BY: Final = {
     ". ./activate": PREVIEW,
     "make setup": PREVIEW,
     "make up": PREVIEW,
+    "pulumi config rm": PREVIEW,
     "pulumi config set": PREVIEW,
     "curl": LAB,
     "docker ps": LAB,
@@ -52,6 +53,7 @@ TYPED_BY: Final = {
     "printf": LAB,
     "sed -i": LAB,
     "sudo k3s kubectl": LAB,
+    "VAGRANT_CWD": LAB,
 }
 # What no test types, and why.
 NOT_TYPED: Final = {
@@ -62,7 +64,6 @@ NOT_TYPED: Final = {
     "git clone https://github.com/ME/iot && cd iot": "needs a repository at GitHub",
     "mkdir -p manifests && cp -r PROJECT/manifests/p3 manifests/": "is typed in that repository",
     'git add . && git commit -m "Run version v1 of the app" && git push': "is typed in that repository",
-    "VAGRANT_CWD=vagrant VAGRANT_DOTFILE_PATH=.lab/run/p1/rel-filaS vagrant ssh": "opens a shell on a terminal",
     "192.168.56.110 app1.com app2.com app3.com": "a line of /etc/hosts, for a browser",
 }
 

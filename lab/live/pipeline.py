@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 API: Final = f"/repos/{gitea.OWNER}/{CODE}/actions"
-SUCCESS: Final = "success"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,7 +97,7 @@ def test_what_the_page_says_of_a_lab_that_is_up_can_be_typed(lab: Lab) -> None:
         "the same from the host": ready,
         "rel-filaSW, active": reader.has("testSW\nactive\n"),
     }
-    reader.read(lab, "docs/p1.md", shown, {})
+    reader.read(lab, "docs/p1.md", shown, {".lab/run/p1/rel-filaS": ".lab/run/p1/testS"})
 
 
 def test_no_token_is_in_a_list_of_processes_or_in_a_log(lab: Lab) -> None:

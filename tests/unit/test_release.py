@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,25 @@ def remote(url: str, *, username: str = "", password: str = "", revision: str = 
         password=password,
         container="iot-cluster-git" if username else "",
     )
+
+
+def test_the_labs_own_server_gets_no_signature_and_meets_no_hook_of_the_users(tmp_path: Path, repository: Path) -> None:
+    """Without a terminal, nobody can type the password of a key."""
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("commit-msg", "pre-commit", "pre-push"):
+        (hooks / name).write_text("#!/bin/sh\necho not so >&2\nexit 1\n", encoding="utf-8")
+        (hooks / name).chmod(0o755)
+    for key, value in {"core.hooksPath": str(hooks), "commit.gpgSign": "true", "gpg.program": "false"}.items():
+        subprocess.run(["git", "config", "--global", key, value], check=True)
+    url = f"file://{repository}"
+    for its, stops in ((remote(url, username="iot"), False), (remote(url), True)):
+        clone = git.Clone(its, tmp_path / f"clone-{stops}")
+        (clone.root / DEPLOYMENT).write_text(f"{stops}", encoding="utf-8")
+        with pytest.raises(LabError) if stops else nullcontext():
+            clone.commit("Change it")
+            clone.push()
+    assert repositories.show(repository, DEPLOYMENT) == "False"
 
 
 def test_only_the_tag_of_the_app_changes(released: Callable[..., int], repository: Path) -> None:
