@@ -11,6 +11,7 @@ import json
 import re
 import secrets
 import tempfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,7 @@ CLUSTER_LABEL: Final = "k3d.cluster"
 STACK_LABEL: Final = containers.STACK_LABEL
 CONFIG_LABEL: Final = containers.CONFIG_LABEL
 ID_LABEL: Final = "iot.id"
+NAMESPACES: Final = {"default", "kube-node-lease", "kube-public", "kube-system"}  # Kubernetes' own
 NETWORK_LABEL: Final = "k3d.cluster.network"  # its name
 # Where K3s looks for archives of images when it starts: https://docs.k3s.io/installation/airgap
 IMAGES_FOLDER: Final = "/var/lib/rancher/k3s/agent/images"
@@ -158,7 +160,11 @@ class K3dClusterProvider(ResourceProvider):
         )
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make the cluster, or take over the one that this stack made earlier."""
+        """Make the cluster, or take over the one that an interrupted run of this stack has made.
+
+        Raises:
+            LabError: there is one that was in use, of which the state knows nothing.
+        """
         # The engine hands over every number as a float.
         props = {**props, "nodes": int(props["nodes"]), "timeout": int(props["timeout"])}
         name, wanted = props["name"], config_hash(json.loads(props["config"]))
@@ -168,11 +174,15 @@ class K3dClusterProvider(ResourceProvider):
             cluster_id = found.label(ID_LABEL)
             try:
                 _start(found, props["timeout"])
+                _refuse_used(found)
                 return CreateResult(id_=cluster_id, outs=_outputs(props, found))
             except CommandError:
                 # It can't be brought back; a new one can.
                 _delete(name)
         elif found.nodes:
+            if found.servers and found.runs:
+                with suppress(CommandError):  # it has not come far
+                    _refuse_used(found)
             _delete(name)
         cluster_id = f"{name}-{secrets.token_hex(4)}"
         _create(props, wanted, cluster_id)
@@ -304,6 +314,26 @@ def _start(found: Found, timeout: int) -> None:
     if not found.runs:
         _k3d(["cluster", "start", found.name, "--timeout", f"{timeout}s"], timeout=timeout + DELETE)
     _wait_ready(found, timeout)
+
+
+def _refuse_used(found: Found) -> None:
+    """Stop when a cluster has more in it than Kubernetes' own.
+
+    An interrupted run leaves nothing in a cluster that its state does not know: that comes first.
+
+    Raises:
+        LabError: it has.
+        CommandError: it does not answer.
+    """
+    ask = ["docker", "exec", found.servers[0], "kubectl", "get", "namespaces", "--output=name"]
+    there = {each.removeprefix("namespace/") for each in run(ask, timeout=10).split()}
+    if used := sorted(there - NAMESPACES):
+        raise LabError(
+            f"The cluster {found.name} is here and in use, and the state of the stack does not know it",
+            why=f"that state was lost, or is kept elsewhere (PULUMI_BACKEND_URL); it has {', '.join(used)}",
+            fix="bring the state back; or, when nothing is needed that only the cluster has, "
+            f"`k3d cluster delete {found.name}` and run again: what was pushed to Git stays",
+        )
 
 
 def _wait_ready(found: Found, timeout: int) -> None:

@@ -6,6 +6,7 @@ The tests run in their order on one lab; each leaves it Synced and Healthy.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
@@ -482,6 +483,29 @@ def test_a_foreign_container_with_the_name_of_git_is_left_alone(lab: Lab) -> Non
         assert lab.run("docker", "inspect", "--format", "{{.State.Running}}", GIT).stdout.strip() == "true"
     finally:
         lab.run("docker", "rm", "--force", GIT)
+
+
+@pytest.mark.long
+@fault(
+    "world",
+    "p3: the state and its passphrase",
+    when="are removed (`rm -r .lab`) while it is up",
+    saw=f"The cluster {CLUSTER} is here and in use, and the state of the stack does not know it",
+    out="make up",
+    lost="what only the cluster had, by the `k3d cluster delete` that the message asks for",
+)
+def test_a_lab_whose_state_is_lost_is_left_alone_until_somebody_says_that_it_may_go(lab: Lab) -> None:
+    pushed = cluster.head(lab)
+    lab.kubectl("create", "configmap", "mine")
+    shutil.rmtree(lab.folder / ".lab" / "state")
+    said = lab.shell("make up", check=False)
+    assert said.returncode
+    node = ("docker", "exec", NODE, "kubectl")
+    assert "mine" in lab.run(*node, "get", "configmaps").stdout
+    lab.run("k3d", "cluster", "delete", CLUSTER)
+    lab.shell("make up")
+    assert cluster.head(lab) == pushed
+    cluster.answers("v2")
 
 
 def bundles(lab: Lab) -> list[Path]:

@@ -73,7 +73,8 @@ class Programs:
 # A Docker command line whose engine is files: containers.json (what `docker inspect` says), images (a line each),
 # volumes.json and networks.json (labels by name), lists (what a shell in a container prints of a script's second
 # word), unreachable (then nothing is answered), unready (then no API server is), unregistered (then no node has come
-# to it, or come back), ends (then what is run ends at once), log (what every node logs), pullable (a line for each
+# to it, or come back), namespaces (in a cluster, besides Kubernetes' own), ends (then what is run ends at once), log
+# (what every node logs), pullable (a line for each
 # image that can be pulled), leaving (IDs that are listed and gone right after), cgroup, engine (its ID), endpoint.
 DOCKER: Final = """
 def fail(text):
@@ -166,6 +167,8 @@ elif args[:1] == ['exec']:
         fail('the server is currently unable to handle the request')
     if args[-2:] == ['nodes', '--output=name'] and not (here / 'unregistered').exists():
         print('\\n'.join('node' + each['Name'] for each in found))
+    if 'namespaces' in args:
+        print('\\n'.join('namespace/' + each for each in ['default', 'kube-system', *lines('namespaces')]))
     if 'leases' in args:
         day = 1 if (here / 'unregistered').exists() else 3
         print('\\n'.join(f"{each['Name'][1:]}=2026-01-0{day}T00:00:00.1Z" for each in found))

@@ -333,6 +333,20 @@ def test_a_healthy_cluster_of_the_stack_is_taken_over(docker: Engine, made: dict
     assert len(docker.changes()) == 1  # the one before
 
 
+@pytest.mark.parametrize("change", [{}, {"agents": 1}], ids=["the same", "another"])
+def test_a_cluster_in_use_that_the_state_does_not_know_is_neither_taken_over_nor_deleted(
+    docker: Engine, made: dict[str, Any], change: dict[str, Any]
+) -> None:
+    """What was made in it by hand would be lost, or in the way of what is made next."""
+    docker.is_so("namespaces", "argocd dev")
+    with pytest.raises(
+        LabError, match=r"^The cluster lab is here and in use, and the state of the stack does not know it.*argocd, dev"
+    ):
+        provider.create(wanted(**change))
+    assert len(docker.changes()) == 1  # the one before
+    assert docker.containers
+
+
 def test_a_stopped_cluster_of_the_stack_is_started(docker: Engine, made: dict[str, Any]) -> None:
     stop(docker)
 
