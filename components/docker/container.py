@@ -284,15 +284,15 @@ def make(wanted: ContainerSpec) -> None:
     for kind, name in (("container", wanted.name), ("volume", wanted.name), ("network", wanted.network)):
         refuse_foreign(kind, name, wanted.stack, kept=kind == "volume" and wanted.keeps)
     engine.ensure_image(wanted.image)
-    ensure_network(wanted.network, wanted.stack)
     if inspect("container", wanted.name):
         engine.ask("container", "rm", "--force", wanted.name)
     ensure_volume(wanted.name, stack=wanted.stack, **({"kept": wanted.network} if wanted.keeps else {}))
-    # A cluster of the stack's that has a port of it goes at the same time.
-    wait.until(lambda: _start(wanted), timeout=PORT, every=1, also=lambda error: _is_held(error, wanted.stack))
+    # A cluster of the stack's that has a port of it goes at the same time, and may take the network along.
+    wait.until(lambda: _start(wanted), timeout=PORT, every=1, also=lambda error: _is_held(error, wanted))
 
 
 def _start(wanted: ContainerSpec) -> None:
+    ensure_network(wanted.network, wanted.stack)
     try:
         run(wanted.command(), timeout=engine.PULL)
     except CommandError as error:
@@ -306,10 +306,12 @@ def _start(wanted: ContainerSpec) -> None:
         ) from error
 
 
-def _is_held(error: LabError, stack: str) -> bool:
-    """Say whether a container can't be started for a port that another one of the stack's has."""
+def _is_held(error: LabError, wanted: ContainerSpec) -> bool:
+    """Say whether a container can't be started for what another one of the stack's has, or has just taken along."""
+    if f"network {wanted.network} not found" in str(error):
+        return True
     port = re.search(r":(\d+) failed: port is already allocated", str(error))
-    ours = engine.containers(f"{STACK_LABEL}={stack}") if port else []
+    ours = engine.containers(f"{STACK_LABEL}={wanted.stack}") if port else []
     return any(port and int(port[1]) in each.ports for each in ours)
 
 

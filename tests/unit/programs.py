@@ -135,6 +135,8 @@ elif args[:2] == ['run', '--detach']:
         fail('Bind for 127.0.0.1:30003 failed: port is already allocated')
     given = {each.split('=')[0]: each.split('=', 1)[1] for each in args if each.startswith('--') and '=' in each}
     name = given['--name']
+    if given['--network'] not in things('network'):
+        fail('docker: Error response from daemon: network ' + given['--network'] + ' not found')
     state = 'exited' if (here / 'ends').exists() else 'running'
     found.append({'Id': name, 'Name': '/' + name, 'State': {'Status': state}, 'Network': given['--network'],
                   'Config': {'Labels': labels(args)}, 'HostConfig': {'PortBindings': {}}})

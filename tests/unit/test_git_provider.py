@@ -308,7 +308,31 @@ def test_a_port_that_the_stacks_own_cluster_gives_up_is_waited_for(
     ports = {"3/tcp": [{"HostPort": "30003"}]}
     node = {"Id": "n", "Name": "/n", "State": {"Status": "running"}, "Config": {"Labels": {"iot.stack": "p3"}}}
     docker.containers = [{**node, "HostConfig": {"PortBindings": ports}}]
-    monkeypatch.setattr(time, "sleep", lambda _: (docker.state / "refuses").unlink(missing_ok=True))
+
+    def go(_seconds: float) -> None:
+        """Let the cluster go, and with it the network, on which it was alone."""
+        (docker.state / "refuses").unlink(missing_ok=True)
+        (docker.state / "networks.json").unlink()
+
+    monkeypatch.setattr(time, "sleep", go)
+    provider.create(wanted)
+
+    assert len(docker.called("docker run")) == 2
+    assert NETWORK in docker.things("network")
+
+
+def test_a_network_that_goes_just_when_it_is_started_is_made_again(
+    docker: Engine, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, asked = containers.ensure_network, []
+
+    def ensure(name: str, stack: str) -> None:
+        asked.append(name)
+        if len(asked) > 1:  # it was there a moment ago
+            make(name, stack)
+
+    monkeypatch.setattr(containers, "ensure_network", ensure)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     provider.create(wanted)
 
     assert len(docker.called("docker run")) == 2
