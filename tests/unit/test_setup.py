@@ -378,6 +378,12 @@ def test_the_lock_of_a_process_whose_parent_never_asked_for_its_end_is_taken_awa
         assert not held.exists()
 
 
+def test_the_lock_of_this_host_in_another_network_is_taken_away(project: Path) -> None:
+    held = lock("p3", ended(), f"{socket.gethostname().partition('.')[0]}.elsewhere.example")
+    locks.recover("p3")
+    assert not held.exists()
+
+
 def test_the_lock_of_another_host_stays(project: Path) -> None:
     held = lock("p3", ended(), "another-host")
     locks.recover("p3")
