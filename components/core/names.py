@@ -39,3 +39,6 @@ APP_NAMESPACE: Final = "dev"  # where p3's app runs
 WEB_NAMESPACE: Final = "web"  # where p2's apps run
 APPLICATION: Final = "applications.argoproj.io"  # the kind, as kubectl has it
 IMAGE_ANNOTATION: Final = "iot/image"  # of an Application: what the settings say that it runs
+
+# The user's own folder for temporary files, when Pulumi is run with another one that goes with it.
+TEMPORARY: Final = "IOT_TMPDIR"

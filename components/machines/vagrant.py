@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from components.core import versions, wait
 from components.core.errors import LabError
+from components.core.names import TEMPORARY
 from components.core.run import CommandError, run
 from components.docker import engine as docker_engine
 from components.machines import ssh
@@ -200,6 +201,9 @@ class Machine:
     def _environment(self) -> dict[str, str]:
         # Pulumi's own variables (its passphrase among them) are none of Vagrant's business.
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
+        # VirtualBox's server outlives this, and goes on with the folder that it is told of now.
+        if (own := kept.pop(TEMPORARY, None)) is not None:
+            kept["TMPDIR"] = own
         return kept | {
             "VAGRANT_CWD": str(VAGRANTFILE),
             "VAGRANT_DOTFILE_PATH": str(self.folder),

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from components.core import kube
+from components.core import kube, names
 from components.core.errors import LabError
 from components.core.run import CommandError, MissingProgramError, run
 from lab.host import local, paths
@@ -86,7 +86,8 @@ def _run(command: list[str], temporary: str, env: dict[str, str]) -> int:
     An interruption from the keyboard reaches it as well, and it ends in order; this process waits for that.
     """
     try:
-        process = subprocess.Popen(command, cwd=paths.ROOT, env=os.environ | env | {"TMPDIR": temporary})
+        own = {"TMPDIR": temporary, names.TEMPORARY: tempfile.gettempdir()}
+        process = subprocess.Popen(command, cwd=paths.ROOT, env=os.environ | env | own)
     except FileNotFoundError as error:
         raise LabError(f"{command[0]} is not on PATH", fix="make setup") from error
     # A signal that is ignored would be so in what is run next, too.

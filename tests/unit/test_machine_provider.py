@@ -51,6 +51,7 @@ elif args[0] == 'up':
 elif args[0] == 'destroy':
     state.write_text('not_created')
 print('PULUMI_CONFIG_PASSPHRASE' in os.environ, file=open(here / 'passphrase', 'a'))
+print(os.environ.get('TMPDIR'), 'IOT_TMPDIR' in os.environ, file=open(here / 'temporary', 'a'))
 """
 # SSH: the machine introduces itself with a key.
 SSH = """
@@ -105,6 +106,16 @@ def test_a_machine_is_made_with_its_own_folder_and_key(host: Programs) -> None:
 def test_vagrant_does_not_see_pulumis_passphrase(host: Programs) -> None:
     made(host)
     assert "True" not in (host.folder.parent / "passphrase").read_text(encoding="utf-8")
+
+
+def test_vagrant_keeps_the_users_own_folder_for_temporary_files(
+    host: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VirtualBox's server, which it starts, outlives the one that Pulumi is run with."""
+    monkeypatch.setenv("TMPDIR", "/gone-in-the-end")
+    monkeypatch.setenv("IOT_TMPDIR", "/theirs")
+    made(host)
+    assert set((host.folder.parent / "temporary").read_text(encoding="utf-8").splitlines()) == {"/theirs False"}
 
 
 def test_a_running_machine_is_left_alone(host: Programs) -> None:
