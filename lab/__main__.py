@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, cast
 
-from components.core.errors import LabError
+from components.core.errors import LabError, said_of
 from lab.host.environment import environment
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def report(module: Command, args: argparse.Namespace) -> int:
         return 130
     except LabError as error:
         sys.stdout.flush()
-        print(f"error: {error}", file=sys.stderr)
+        stack = getattr(args, "stack", None)
+        print(f"error: {said_of(stack, str(error)) if stack else error}", file=sys.stderr)
         return 1
 
 

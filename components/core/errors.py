@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import yaml
 
 
-CONFIG: Final = re.compile(r"pulumi config (?:set|rm)(?! --stack)")
+CONFIG: Final = re.compile(r"pulumi config (?:set|rm)(?![^`,;\n]* --stack)")
 
 
 class LabError(Exception):

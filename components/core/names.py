@@ -42,3 +42,4 @@ IMAGE_ANNOTATION: Final = "iot/image"  # of an Application: what the settings sa
 
 # The user's own folder for temporary files, when Pulumi is run with another one that goes with it.
 TEMPORARY: Final = "IOT_TMPDIR"
+BEGINS: Final = "IOT_BEGINS"  # set for an `up` of a stack whose state knows nothing yet

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import pulumi
 
 from components.core import versions
 from components.core.errors import LabError, all_of
-from components.core.run import run
+from components.core.names import BEGINS
+from components.core.run import CommandError, run
 from components.docker import container as containers
 from components.docker import engine as docker_engine
 from components.k3d import provider as k3d_provider
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
 
     from components.core.settings import ClusterSettings
 
-NETWORK_LABEL: Final = "k3d.cluster.network"
 FIRST: Final = ""  # of the stack's clusters, on the network of its own name
 K3D_MAJOR: Final = versions.K3D.split(".")[0]
 
@@ -82,6 +84,7 @@ def check_k3d(  # noqa: PLR0913 - what is looked at, for whom
     with ThreadPoolExecutor() as pool:
         version, foreign = pool.submit(_check_version), pool.submit(k3d_provider.refuse_foreign, cluster.name, stack)
         others = [pool.submit(containers.refuse_foreign, "network", cluster.name, stack)]
+        others += [pool.submit(_refuse_unknown, cluster.name)] if BEGINS in os.environ and not preview else []
         for name, kept in beside.items():
             others.append(pool.submit(containers.refuse_foreign, "container", name, stack))
             others.append(pool.submit(containers.refuse_foreign, "volume", name, stack, kept=kept))
@@ -96,7 +99,7 @@ def check_k3d(  # noqa: PLR0913 - what is looked at, for whom
     problems: dict[str, LabError] = {}
     for port in ports:
         holder = ours.get(port, {}).get(k3d_provider.CLUSTER_LABEL, "")
-        its_part = _part(holder, ours.get(port, {}).get(NETWORK_LABEL, holder)) if holder else part
+        its_part = _part(holder, ours.get(port, {}).get(k3d_provider.NETWORK_LABEL, holder)) if holder else part
         if its_part == FIRST != part:
             first = True
             continue
@@ -112,6 +115,17 @@ def check_k3d(  # noqa: PLR0913 - what is looked at, for whom
     if problems:
         raise all_of([*problems.values()])
     return first
+
+
+def _refuse_unknown(name: str) -> None:
+    """Stop when a cluster of ours is in use, as the state knows nothing.
+
+    The same is found when the cluster is made, but Git's server would have other passwords by then.
+    """
+    found = k3d_provider.Found(name)
+    if found.servers and found.runs:
+        with suppress(CommandError):
+            k3d_provider.refuse_used(found)
 
 
 def _part(name: str, network: str) -> str:

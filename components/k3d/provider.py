@@ -11,7 +11,6 @@ import json
 import re
 import secrets
 import tempfile
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +19,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvide
 
 from components.core import wait
 from components.core.errors import LabError
-from components.core.names import K3D_NODES, K3D_ROLE
+from components.core.names import K3D_NODES, K3D_ROLE, SEALED_SECRETS
 from components.core.run import CommandError, run
 from components.docker import container as containers
 from components.docker import engine as docker_engine
@@ -40,6 +39,7 @@ IMAGES_FOLDER: Final = "/var/lib/rancher/k3s/agent/images"
 DELETE: Final = 120.0  # seconds
 SOON: Final = 90  # seconds within which a cluster that has its images comes up; the first time they may be pulled
 READY_EVERY: Final = 0.2  # seconds between two looks
+ASKED: Final = 60  # seconds, for what an API server that is ready answers at once
 REGISTERED: Final = 90  # seconds after the API server is ready; it takes one
 # A node's disk is that of the whole laptop, where 5 % are many gigabytes: pods are driven out when 1 % is left, not
 # before. https://k3d.io/stable/faq/faq/#pods-evicted-due-to-lack-of-disk-space
@@ -170,19 +170,14 @@ class K3dClusterProvider(ResourceProvider):
         name, wanted = props["name"], config_hash(json.loads(props["config"]))
         refuse_foreign(name, props["stack"])
         found = Found(name)
-        if found.is_whole(props["nodes"], wanted) and found.label(ID_LABEL):
-            cluster_id = found.label(ID_LABEL)
-            try:
-                _start(found, props["timeout"])
-                _refuse_used(found)
-                return CreateResult(id_=cluster_id, outs=_outputs(props, found))
-            except CommandError:
-                # It can't be brought back; a new one can.
-                _delete(name)
-        elif found.nodes:
-            if found.servers and found.runs:
-                with suppress(CommandError):  # it has not come far
-                    _refuse_used(found)
+        whole = found.is_whole(props["nodes"], wanted) and bool(found.label(ID_LABEL))
+        if found.nodes:
+            if _comes_up(found, props["timeout"] if whole else min(SOON, props["timeout"])):
+                also = lambda error: isinstance(error, CommandError)  # noqa: E731 - a slow answer is none yet
+                wait.until(lambda: refuse_used(found), timeout=ASKED, every=READY_EVERY, also=also)
+                if whole:
+                    return CreateResult(id_=found.label(ID_LABEL), outs=_outputs(props, found))
+            # It can't be brought back, or is otherwise; a new one can be made.
             _delete(name)
         cluster_id = f"{name}-{secrets.token_hex(4)}"
         _create(props, wanted, cluster_id)
@@ -316,7 +311,18 @@ def _start(found: Found, timeout: int) -> None:
     _wait_ready(found, timeout)
 
 
-def _refuse_used(found: Found) -> None:
+def _comes_up(found: Found, timeout: int) -> bool:
+    """Start a cluster that has run before, and tell whether it answers."""
+    if not found.servers or any(node.state == "created" for node in found.nodes):
+        return False
+    try:
+        _start(found, timeout)
+    except CommandError:
+        return False
+    return True
+
+
+def refuse_used(found: Found) -> None:
     """Stop when a cluster has more in it than Kubernetes' own.
 
     An interrupted run leaves nothing in a cluster that its state does not know: that comes first.
@@ -328,11 +334,13 @@ def _refuse_used(found: Found) -> None:
     ask = ["docker", "exec", found.servers[0], "kubectl", "get", "namespaces", "--output=name"]
     there = {each.removeprefix("namespace/") for each in run(ask, timeout=10).split()}
     if used := sorted(there - NAMESPACES):
+        # With a key that goes with the cluster; `destroy` keeps it, but that takes a state.
+        sealed = ", but nobody can read any more what was sealed there" * (SEALED_SECRETS in used)
         raise LabError(
             f"The cluster {found.name} is here and in use, and the state of the stack does not know it",
             why=f"that state was lost, or is kept elsewhere (PULUMI_BACKEND_URL); it has {', '.join(used)}",
             fix="bring the state back; or, when nothing is needed that only the cluster has, "
-            f"`k3d cluster delete {found.name}` and run again: what was pushed to Git stays",
+            f"`k3d cluster delete {found.name}` and run again: what was pushed to Git stays{sealed}",
         )
 
 

@@ -50,8 +50,7 @@ class RunnerProvider(ContainerProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Remove it, what is left of its jobs, and the volume that it gives to all, unless that was there before."""
         wanted = container_provider.here(_props)
-        if (containers.labels("container", wanted.name) or {}).get(containers.STACK_LABEL) == wanted.stack:
-            engine.ask("container", "stop", f"--time={containers.END}", wanted.name)
+        containers.stop(wanted)
         remove_jobs(wanted.name)
         containers.remove(wanted)
         if (containers.labels("volume", CACHE) or {}).get(containers.STACK_LABEL) == wanted.stack:

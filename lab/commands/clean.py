@@ -70,8 +70,8 @@ def _confirm(made: list[str], *, discard: bool) -> None:
     if made and not discard and not ask("remove that, too?"):
         raise LabError(
             f"nothing is removed: {', '.join(made)}",
-            why="what you have pushed or cloned is there",
-            fix='move it away, or make clean ARGS="--discard"',
+            why="what you have pushed or cloned is nowhere else",
+            fix='bring it elsewhere, or make clean ARGS="--discard"',
         )
 
 
@@ -88,7 +88,7 @@ def _drop(name: str) -> None:
     try:
         volumes.drop({name})
     except LabError as error:
-        say(f"the volume {name} is left: {error.what}")
+        say(f"the volume {name} is left: {error}")
     else:
         say(f"removed the volume {name}")
 

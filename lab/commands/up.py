@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from components.core import names
 from lab.host import local, needs
 from lab.host.console import say
 from lab.live import drift, locks, stack
@@ -29,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     locks.recover(args.stack)
     stack.recognise(args.stack)
     stack.ensure(args.stack)
+    if stack.is_empty(args.stack):
+        os.environ[names.BEGINS] = "true"
     looks = drift.flags(args.stack)
     say(f"pulumi up --stack {args.stack}")
     # No preview first: the program checks its settings before it creates anything, and `make preview` is there.

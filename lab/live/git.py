@@ -338,7 +338,7 @@ def _options(source: Remote, command: str) -> list[str]:
         options += ["-c", f"user.name={name}", "-c", f"user.email={email}"]
     if source.container:
         # The lab's own server knows no keys; a hook, or a signature that asks for a password, is meant for others.
-        options += ["-c", "commit.gpgSign=false", "-c", f"core.hooksPath={os.devnull}"]
+        options += ["-c", "commit.gpgSign=false", "-c", "push.gpgSign=false", "-c", f"core.hooksPath={os.devnull}"]
     return options
 
 

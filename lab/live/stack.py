@@ -62,13 +62,13 @@ def run_pulumi(command: list[str]) -> int:
 
     What its plugins leave behind among the temporary files, the cluster's kubeconfig with its key, goes in the end.
     """
-    with tempfile.TemporaryDirectory() as folder:  # readable by its owner only
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # readable by its owner only
         return _run(command, folder, {})
 
 
 def run_up(command: list[str]) -> int:
     """Run ``pulumi up`` likewise, and say where the time went."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         log = Path(folder) / "events.jsonl"
         begin = time.monotonic()
         code = _run([*command, f"--event-log={log}"], folder, {"PULUMI_DEBUG_COMMANDS": "true"})
@@ -105,6 +105,13 @@ def exists(stack: str) -> bool:
         return stack in local.states()
     listed: list[dict[str, Any]] = json.loads(pulumi("stack", "ls", "--json"))
     return stack in {entry["name"] for entry in listed}
+
+
+def is_empty(stack: str) -> bool:
+    """Tell whether a stack's state knows of nothing."""
+    if not local.has_own_backend():
+        return not local.states().get(stack)
+    return all(each["type"] == local.STACK for each in exported(stack).get("resources") or [])
 
 
 def require(stack: str) -> None:

@@ -74,7 +74,7 @@ class Programs:
 # volumes.json and networks.json (labels by name), lists (what a shell in a container prints of a script's second
 # word), unreachable (then nothing is answered), unready (then no API server is), unregistered (then no node has come
 # to it, or come back), namespaces (in a cluster, besides Kubernetes' own), ends (then what is run ends at once), log
-# (what every node logs), pullable (a line for each
+# (what every node logs), slow (what is not answered in time), pullable (a line for each
 # image that can be pulled), leaving (IDs that are listed and gone right after), cgroup, engine (its ID), endpoint.
 DOCKER: Final = """
 def fail(text):
@@ -167,6 +167,8 @@ elif args[:1] == ['exec']:
     node = [each for each in found if each['Name'] == '/' + args[1]]
     if not node or node[0]['State']['Status'] != 'running' or (here / 'unready').exists():
         fail('the server is currently unable to handle the request')
+    if (here / 'slow').exists() and (here / 'slow').read_text() in args:
+        fail('timed out')
     if args[-2:] == ['nodes', '--output=name'] and not (here / 'unregistered').exists():
         print('\\n'.join('node' + each['Name'] for each in found))
     if 'namespaces' in args:

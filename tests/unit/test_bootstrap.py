@@ -291,6 +291,12 @@ def test_activate_puts_the_projects_tools_first_once(active: Path, shell: str) -
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_activate_puts_the_tools_first_again_when_another_copy_was_activated_since(active: Path, shell: str) -> None:
+    again = f"/other/.lab/bin:{active}/.lab/bin:{active}/.venv/bin:{os.environ['PATH']}"
+    assert activated(shell, active, PATH=again)["PATH"].startswith(f"{active}/.lab/bin:{active}/.venv/bin:/other/")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_activate_leaves_what_the_user_has_set(active: Path, shell: str) -> None:
     env = activated(shell, active, PULUMI_CONFIG_PASSPHRASE="", PULUMI_HOME="/mine")
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in env

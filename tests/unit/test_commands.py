@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import re
@@ -9,10 +10,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
+from components.core.errors import LabError
 from lab import __main__ as cli
 
 ROOT: Final = Path(__file__).parents[2]
@@ -88,7 +90,7 @@ def test_a_command_that_was_interrupted_has_tidied_up(number: signal.Signals) ->
         "command.run = run\n"
         "sys.modules[command.__name__] = command\n"
         "sys.argv = ['lab', 'doctor']\n"
-        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # as lab/interrupt.pth does
+        f"signal.signal({int(number)}, signal.SIG_DFL)\n"  # as lab/interrupt.pth does
         "runpy.run_module('lab', run_name='__main__')\n"
     )
     done = subprocess.run(
@@ -102,6 +104,22 @@ def test_an_error_for_the_user_has_no_traceback() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: there is no stack 'p9'")
     assert "Traceback" not in done.stderr
+
+
+def test_an_error_names_the_stack_in_the_commands_that_it_tells_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
+    command = cast("cli.Command", Refusing())
+    assert cli.report(command, argparse.Namespace(stack="platform")) == 1
+    assert capsys.readouterr().err == "error: no. Fix: pulumi config rm --stack platform iot:a.\n"
+    assert cli.report(command, argparse.Namespace()) == 1
+    assert capsys.readouterr().err == "error: no. Fix: pulumi config rm iot:a.\n"
+
+
+class Refusing:
+    def run(self, _args: argparse.Namespace) -> int:
+        raise LabError("no", fix="pulumi config rm iot:a")
 
 
 def test_make_alone_lists_every_target() -> None:

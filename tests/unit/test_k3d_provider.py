@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -344,6 +345,32 @@ def test_a_cluster_in_use_that_the_state_does_not_know_is_neither_taken_over_nor
     ):
         provider.create(wanted(**change))
     assert len(docker.changes()) == 1  # the one before
+    assert docker.containers
+
+
+@pytest.mark.parametrize("change", [{}, {"agents": 1}], ids=["the same", "another"])
+def test_a_stopped_cluster_in_use_is_started_to_be_asked_and_a_slow_answer_is_waited_for(
+    docker: Engine, made: dict[str, Any], change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop(docker)
+    docker.is_so("namespaces", "argocd sealed-secrets")
+    docker.is_so("slow", "namespaces")
+    monkeypatch.setattr(time, "sleep", lambda _: (docker.state / "slow").unlink(missing_ok=True))
+    with pytest.raises(
+        LabError, match=r"^The cluster lab is here and in use.*nobody can read any more what was sealed"
+    ):
+        provider.create(wanted(**change))
+    assert docker.containers
+    assert "k3d cluster delete lab" not in docker.changes()
+
+
+def test_a_cluster_that_never_says_whether_it_is_in_use_is_not_deleted(
+    docker: Engine, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker.is_so("slow", "namespaces")
+    monkeypatch.setattr(k3d_provider, "ASKED", 0.1)
+    with pytest.raises(LabError, match="timed out"):
+        provider.create(wanted(agents=1))
     assert docker.containers
 
 

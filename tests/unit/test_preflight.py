@@ -82,6 +82,23 @@ def test_a_machine_with_all_of_it_is_fine(engine: Engine, free: int, said: list[
     assert said == []
 
 
+def test_a_cluster_in_use_stops_the_run_of_a_stack_that_knows_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Git's server beside it has other passwords."""
+    engine.containers = [container("p3", CLUSTER.name, 1)]
+    engine.is_so("namespaces", "argocd")
+    check()
+    monkeypatch.setenv("IOT_BEGINS", "true")
+    check(preview=True)
+    with pytest.raises(LabError, match=rf"^The cluster {CLUSTER.name} is here and in use, and the state"):
+        check()
+    engine.is_so("namespaces", "")
+    check()
+    engine.containers = [container("p3", CLUSTER.name, 1, state="exited")]
+    check()
+
+
 @pytest.mark.parametrize("tool", ["docker", "k3d", "kubectl"])
 def test_every_missing_tool_is_named_with_what_brings_it(engine: Engine, tool: str) -> None:
     (engine.folder / tool).unlink()

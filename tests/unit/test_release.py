@@ -110,7 +110,8 @@ def test_the_labs_own_server_gets_no_signature_and_meets_no_hook_of_the_users(tm
     for name in ("commit-msg", "pre-commit", "pre-push"):
         (hooks / name).write_text("#!/bin/sh\necho not so >&2\nexit 1\n", encoding="utf-8")
         (hooks / name).chmod(0o755)
-    for key, value in {"core.hooksPath": str(hooks), "commit.gpgSign": "true", "gpg.program": "false"}.items():
+    signs = {"commit.gpgSign": "true", "push.gpgSign": "true", "gpg.program": "false"}
+    for key, value in {"core.hooksPath": str(hooks), **signs}.items():
         subprocess.run(["git", "config", "--global", key, value], check=True)
     url = f"file://{repository}"
     for its, stops in ((remote(url, username="iot"), False), (remote(url), True)):
