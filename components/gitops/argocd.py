@@ -33,6 +33,7 @@ class ArgoCdArgs:
     Attributes:
         cluster: where it runs.
         node_port: of its web pages and API, in 30000 to 32767.
+        https_node_port: the chart has one for HTTPS as well; None lets Kubernetes choose, who may take somebody's.
         chart: where the chart is.
         poll_interval: seconds between two looks at Git.
         images: what has to be done before its images are in the cluster.
@@ -43,6 +44,7 @@ class ArgoCdArgs:
 
     cluster: Cluster
     node_port: int
+    https_node_port: int | None
     chart: Chart
     poll_interval: int
     images: list[pulumi.Resource]
@@ -96,7 +98,7 @@ class ArgoCd(pulumi.ComponentResource):
             f"{name}-release",
             names.ARGOCD,
             args.chart,
-            chart_values(args.node_port, args.poll_interval) | {"configs": configs},
+            chart_values(args.node_port, args.https_node_port, args.poll_interval) | {"configs": configs},
             timeout=args.timeout,
             opts=args.cluster.inside(self, depends_on=[namespace, redis, *args.images]),
         )
@@ -141,11 +143,12 @@ def health_checks() -> dict[str, str]:
     return {f"resource.customizations.health.{each.stem}": each.read_text(encoding="utf-8") for each in files}
 
 
-def chart_values(node_port: int, poll_interval: int) -> dict[str, Any]:
+def chart_values(node_port: int, https_node_port: int | None, poll_interval: int) -> dict[str, Any]:
     """Return the chart's values (https://github.com/argoproj/argo-helm/tree/main/charts/argo-cd), without secrets.
 
     Args:
         node_port: of the server, in 30000 to 32767.
+        https_node_port: another one of it, or None.
         poll_interval: seconds between two looks at Git.
     """
     # The chart waits 10 s before it looks for the first time, when most are long ready.
@@ -170,7 +173,7 @@ def chart_values(node_port: int, poll_interval: int) -> dict[str, Any]:
         "server": {
             "resources": _resources("50m", "96Mi", "512Mi"),
             "readinessProbe": soon,
-            "service": {"type": "NodePort", "nodePortHttp": node_port, "nodePortHttps": None},
+            "service": {"type": "NodePort", "nodePortHttp": node_port, "nodePortHttps": https_node_port},
         },
     }
 

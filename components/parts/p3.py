@@ -49,6 +49,7 @@ MANIFESTS_ROOT: Final = "manifests"
 MANIFESTS: Final = f"{MANIFESTS_ROOT}/p3"
 APP_PORT: Final = 8080  # of its containers, as manifests/p3 has it
 APP_NODE_PORT: Final = 30001  # as manifests/p3 has it
+LAST_NODE_PORT: Final = 32767  # https://kubernetes.io/docs/concepts/services-networking/service/#type-nodeport
 
 
 def deploy(settings: Settings, root: Path) -> dict[str, Any]:
@@ -77,6 +78,7 @@ def deploy(settings: Settings, root: Path) -> dict[str, Any]:
         ArgoCdArgs(
             cluster=cluster,
             node_port=settings.argocd_port.node_port,
+            https_node_port=_spare_node_port(settings),
             chart=chart,
             poll_interval=settings.poll_interval,
             images=images.bring("argocd", [versions.ARGOCD_IMAGE, versions.REDIS_IMAGE]),
@@ -265,6 +267,18 @@ def _monitoring(  # noqa: PLR0913 - what there is of the stack
             depends_on=made.closed,
         ),
     )
+
+
+def _spare_node_port(settings: Settings) -> int | None:
+    """Return a node port that nothing of the stack has: one that Kubernetes chooses may be an environment's.
+
+    In a cluster that was there before, that may be anybody's: there it chooses.
+    """
+    if settings.cluster.kubeconfig:
+        return None
+    ours = {settings.argocd_port.node_port, settings.app_port.node_port, settings.prometheus_node_port}
+    ours |= {each.port for each in settings.environments}
+    return next(port for port in range(LAST_NODE_PORT, 0, -1) if port not in ours)
 
 
 def _cluster(settings: Settings) -> Cluster:
