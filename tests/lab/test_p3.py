@@ -495,6 +495,7 @@ def test_a_foreign_container_with_the_name_of_git_is_left_alone(lab: Lab) -> Non
     lost="what only the cluster had, by the `k3d cluster delete` that the message asks for",
 )
 def test_a_lab_whose_state_is_lost_is_left_alone_until_somebody_says_that_it_may_go(lab: Lab) -> None:
+    lab.command("release", "v2")
     pushed = cluster.head(lab)
     lab.kubectl("create", "configmap", "mine")
     shutil.rmtree(lab.folder / ".lab" / "state")
