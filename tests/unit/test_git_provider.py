@@ -311,8 +311,9 @@ def test_a_port_that_the_stacks_own_cluster_gives_up_is_waited_for(
 
     def go(_seconds: float) -> None:
         """Let the cluster go, and with it the network, on which it was alone."""
-        (docker.state / "refuses").unlink(missing_ok=True)
-        (docker.state / "networks.json").unlink()
+        if (docker.state / "refuses").exists():
+            (docker.state / "refuses").unlink()
+            (docker.state / "networks.json").unlink()
 
     monkeypatch.setattr(time, "sleep", go)
     provider.create(wanted)
