@@ -44,7 +44,7 @@ CLUSTER_WIDE: Final = (
     *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
 )
 POD_TEMPLATES: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Rollout")
-HTTPS: Final = "nodePortHttps"
+HTTPS: Final = ("values", "server", "service", "nodePortHttps")  # of Argo CD's chart
 RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 # What stands for a value that is not known yet; no rule can judge it.
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -342,8 +342,8 @@ def declared_ports(resource: Resource, context: Context) -> Iterator[Problem]:
             ports = [(("spec", "ports", index, "nodePort"), _map(port).get("nodePort")) for index, port in found]
     if resource.type == RELEASE:
         values = _leaves(resource.inputs.get("values"), ("values",))
-        # Argo CD's chart can't leave the one for HTTPS away, which is published nowhere.
-        ports = [(keys, value) for keys, value in values if str(keys[-1]).startswith("nodePort") and keys[-1] != HTTPS]
+        # The chart can't leave that one away, which is published nowhere.
+        ports = [(keys, value) for keys, value in values if str(keys[-1]).startswith("nodePort") and keys != HTTPS]
     for keys, port in ports:
         if port not in (*context.node_ports, UNKNOWN):
             declared = ", ".join(map(str, sorted(context.node_ports))) or "none"

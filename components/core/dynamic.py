@@ -40,7 +40,8 @@ def _of_its_stack(props: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except LabError as error:
-        error.fix = said_of(props["stack"], error.fix) if "stack" in props else error.fix
+        if "stack" in props:
+            error.fix = said_of(props["stack"], error.fix)
         raise
 
 

@@ -40,7 +40,7 @@ class LabError(Exception):
 
 
 def said_of(stack: str, text: str) -> str:
-    """Return what an error says, with the commands in it for a stack: Pulumi takes the one that was made last."""
+    """Return what an error says, with the commands in it for a stack: Pulumi takes the one that is selected."""
     return CONFIG.sub(rf"\g<0> --stack {stack}", text)
 
 

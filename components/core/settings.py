@@ -456,6 +456,20 @@ class Settings(BaseModel, frozen=True, hide_input_in_errors=True):
         asked = any(each.cluster and each.delivery == "canary" for each in self.environments)
         return names.PROMETHEUS_NODE_PORT if self.observability.wanted and asked else None
 
+    @property
+    def services(self) -> dict[str, PortSettings]:
+        """What is reached from outside and is no environment, by what its settings begin with."""
+        app = {} if self.environments else {"app": self.app_port}
+        return {**app, "argocd": self.argocd_port}
+
+    @property
+    def node_ports(self) -> list[tuple[int, str]]:
+        """The node ports that are taken, each with the key of its setting."""
+        found = [(port.node_port, f"{name}NodePort") for name, port in self.services.items()]
+        found += [(self.prometheus_node_port, "monitoring")] if self.prometheus_node_port else []
+        # Those of another cluster are its own, but an environment may move.
+        return found + [(each.port, "environments") for each in self.environments]
+
 
 _K3S_ARGS: Final = TypeAdapter(Json[tuple[K3sArgument, ...]])
 _APPS: Final = TypeAdapter(Json[dict[AppName, Annotated[AppSettings, BeforeValidator(_with_host)]]])
@@ -636,20 +650,14 @@ def _check_images(raw: Mapping[str, str]) -> Iterator[_Mistake]:
 
 
 def _check_ports(settings: Settings, raw: Mapping[str, str]) -> Iterator[_Mistake]:
-    services: dict[str, PortSettings] = {} if settings.environments else {"app": settings.app_port}
-    services["argocd"] = settings.argocd_port
-    node_ports = [(port.node_port, f"{name}NodePort") for name, port in services.items()]
     host_ports = [(settings.cluster.api_port, "apiPort")]
     host_ports += [(each.api_port, "clusters") for each in settings.further_clusters if each.api_port]
-    host_ports += [(number, f"{name}Ports") for name, port in services.items() for number in port.host_ports]
-    # Those of another cluster are its own, but an environment may move.
-    node_ports += [(settings.prometheus_node_port, "monitoring")] if settings.prometheus_node_port else []
-    node_ports += [(each.port, "environments") for each in settings.environments]
+    host_ports += [(number, f"{name}Ports") for name, port in settings.services.items() for number in port.host_ports]
     host_ports += [(each.port, "environments") for each in settings.environments]
     host_ports += [(settings.cluster.registry_port, "registryPort")] if settings.cluster.registry_port else []
     host_ports += [(number, "gitPorts") for number in ([] if raw["gitUrl"] else settings.git.ports)]
     # An existing cluster is reached at its node ports alone.
-    for ports in [node_ports] if raw["kubeconfig"] else [node_ports, host_ports]:
+    for ports in [settings.node_ports] if raw["kubeconfig"] else [settings.node_ports, host_ports]:
         for (one, its), (other, key) in itertools.combinations(ports, 2):
             if one == other:
                 yield _Mistake(key, other, f"a port of its own, but {PROJECT}:{its} has it", others=(its,))

@@ -129,6 +129,20 @@ def refuse_foreign(kind: str, name: str, stack: str, *, kept: bool = False) -> N
     )
 
 
+def is_ours(kind: str, name: str, stack: str) -> bool:
+    """Say whether Docker has something of this name that the stack made.
+
+    Args:
+        kind: one of ``KINDS``.
+        name: of the container, volume or network.
+        stack: the stack's name.
+
+    Raises:
+        UnreachableError: Docker can't be asked.
+    """
+    return (labels(kind, name) or {}).get(STACK_LABEL) == stack
+
+
 def labels(kind: str, name: str) -> dict[str, str] | None:
     """Return the labels of something that Docker has, or None when it has no such thing.
 
@@ -323,14 +337,14 @@ def remove(wanted: ContainerSpec) -> None:
     if stop(wanted):
         # What the image declares as a volume, and we do not use, goes with it.
         engine.ask("container", "rm", "--force", "--volumes", wanted.name)
-    if not wanted.keeps and (labels("volume", wanted.name) or {}).get(STACK_LABEL) == wanted.stack:
+    if not wanted.keeps and is_ours("volume", wanted.name, wanted.stack):
         engine.ask("volume", "rm", wanted.name)
     leave_network(wanted.network, wanted.stack)
 
 
 def stop(wanted: ContainerSpec) -> bool:
     """Stop the container, and tell whether there is one that is the stack's."""
-    ours = (labels("container", wanted.name) or {}).get(STACK_LABEL) == wanted.stack
+    ours = is_ours("container", wanted.name, wanted.stack)
     if ours:
         engine.ask("container", "stop", f"--time={END}", wanted.name)
     return ours

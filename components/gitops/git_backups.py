@@ -11,6 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from components.gitops import gitea
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / ".lab" / "backups"
 REPOSITORIES: Final = "/var/lib/gitea/git/repositories"
-FIRST_COMMITTER: Final = "iot@localhost.localdomain"  # of the first commit, which is ours
+FIRST_COMMITTER: Final = gitea.EMAIL  # of the first commit, which is ours
 # Prints OWNER/REPOSITORY and the digest of every repository with a commit; of those that are named, with one other than
 # our first one.
 LIST: Final = """
@@ -31,11 +33,8 @@ for each in */*.git; do
     echo "the repository $name can't be read: $commits" >&2
     exit 1
   }}
-  case " {ours} " in
-  *" $name "*) ! printf %s "$commits" | grep -qvx ' {first}' || commits=theirs ;;
-  *) commits=${{commits:+theirs}} ;;
-  esac
-  [ "$commits" = theirs ] || continue
+  case " {ours} " in *" $name "*) commits=$(printf %s "$commits" | grep -vx ' {first}') ;; esac
+  [ -n "$commits" ] || continue
   refs=$(git -C "$each" for-each-ref refs/heads refs/tags --format='%(objectname) %(refname)')
   echo "$name $(printf '%s' "$refs" | sha256sum | cut -c1-12)"
 done

@@ -61,7 +61,7 @@ class GitServerProvider(ContainerProvider):
             LabError: it is at another engine, or its repositories can't be saved; nothing is removed then.
         """
         wanted = container_provider.here(_props)
-        if (containers.labels("volume", wanted.name) or {}).get(containers.STACK_LABEL) == wanted.stack:
+        if containers.is_ours("volume", wanted.name, wanted.stack):
             containers.stop(wanted)  # what is pushed while it is saved would be lost
             for path in _back_up(wanted, _props.get("repositories", ())):
                 print(f"kept what was pushed to Git: {path.relative_to(git_backups.FOLDER.parents[1])}", flush=True)

@@ -125,7 +125,7 @@ def _refuse_unknown(name: str) -> None:
     found = k3d_provider.Found(name)
     if found.servers and found.runs:
         with suppress(CommandError):
-            k3d_provider.refuse_used(found)
+            k3d_provider.refuse_used(found, 0)
 
 
 def _part(name: str, network: str) -> str:

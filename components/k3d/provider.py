@@ -173,8 +173,7 @@ class K3dClusterProvider(ResourceProvider):
         whole = found.is_whole(props["nodes"], wanted) and bool(found.label(ID_LABEL))
         if found.nodes:
             if _comes_up(found, props["timeout"] if whole else min(SOON, props["timeout"])):
-                also = lambda error: isinstance(error, CommandError)  # noqa: E731 - a slow answer is none yet
-                wait.until(lambda: refuse_used(found), timeout=ASKED, every=READY_EVERY, also=also)
+                refuse_used(found, ASKED)
                 if whole:
                     return CreateResult(id_=found.label(ID_LABEL), outs=_outputs(props, found))
             # It can't be brought back, or is otherwise; a new one can be made.
@@ -322,17 +321,24 @@ def _comes_up(found: Found, timeout: int) -> bool:
     return True
 
 
-def refuse_used(found: Found) -> None:
+def refuse_used(found: Found, timeout: float) -> None:
     """Stop when a cluster has more in it than Kubernetes' own.
 
     An interrupted run leaves nothing in a cluster that its state does not know: that comes first.
+
+    Args:
+        found: the cluster, which runs.
+        timeout: seconds until it has to have answered; 0 asks once.
 
     Raises:
         LabError: it has.
         CommandError: it does not answer.
     """
     ask = ["docker", "exec", found.servers[0], "kubectl", "get", "namespaces", "--output=name"]
-    there = {each.removeprefix("namespace/") for each in run(ask, timeout=10).split()}
+    said = wait.until(
+        lambda: run(ask, timeout=10), timeout=timeout, every=READY_EVERY, also=docker_engine.still_answers
+    )
+    there = {each.removeprefix("namespace/") for each in said.split()}
     if used := sorted(there - NAMESPACES):
         # With a key that goes with the cluster; `destroy` keeps it, but that takes a state.
         sealed = ", but nobody can read any more what was sealed there" * (SEALED_SECRETS in used)

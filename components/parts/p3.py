@@ -276,8 +276,7 @@ def _spare_node_port(settings: Settings) -> int | None:
     """
     if settings.cluster.kubeconfig:
         return None
-    ours = {settings.argocd_port.node_port, settings.app_port.node_port, settings.prometheus_node_port}
-    ours |= {each.port for each in settings.environments}
+    ours = {port for port, _ in settings.node_ports}
     return next(port for port in range(LAST_NODE_PORT, 0, -1) if port not in ours)
 
 

@@ -53,7 +53,7 @@ class RunnerProvider(ContainerProvider):
         containers.stop(wanted)
         remove_jobs(wanted.name)
         containers.remove(wanted)
-        if (containers.labels("volume", CACHE) or {}).get(containers.STACK_LABEL) == wanted.stack:
+        if containers.is_ours("volume", CACHE, wanted.stack):
             with suppress(CommandError):  # somebody else's runner has it by now
                 engine.ask("volume", "rm", CACHE)
 
@@ -62,7 +62,7 @@ class RunnerProvider(ContainerProvider):
         wanted = spec(props)
         # It reads its registration at its start, and would begin with the one before, which is worth nothing any more.
         for kind in ("container", "volume"):
-            if (containers.labels(kind, wanted.name) or {}).get(containers.STACK_LABEL) == wanted.stack:
+            if containers.is_ours(kind, wanted.name, wanted.stack):
                 engine.ask(kind, "rm", "--force", wanted.name)
         remove_jobs(wanted.name)  # nobody else goes on with them
         containers.ensure_volume(CACHE, stack=wanted.stack)

@@ -473,7 +473,6 @@ def test_the_poll_interval_and_the_node_port_are_settings(build: Build) -> None:
 
 def test_no_port_of_argo_cds_is_left_to_kubernetes_which_may_take_an_environments(build: Build) -> None:
     """As it did: what was to be the page of production was Argo CD's."""
-
     last = {"dev": {"port": 32767}, "prod": {"port": 32766, "after": "dev"}}
     for graph_, spare in ((build("platform"), 32767), (build("platform", environments=last, clusters={}), 32765)):
         service = graph_.named("argocd-release").inputs["values"]["server"]["service"]
